@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The errors of sealpass: two failures for what senders send, and a tree for operators.
+
+A sender sees only :class:`TokenRejected` (decided from what the sender knows anyway) or :class:`DecryptionFailed`
+(one text, one type, whatever went wrong after a key was touched: RFC 7516 section 11.5). Everything else tells an
+operator what to do next. ``code`` is stable across releases: log it, count it, match on it.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Error(Exception):
+    """Base of every error that sealpass raises on purpose.
+
+    ``hint`` is the next step for a person. Neither the text nor the hint ever holds a secret.
+    """
+
+    code: ClassVar[str] = "error"
+    hint: str = ""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        if hint is not None:
+            self.hint = hint
+
+
+class RejectReason(StrEnum):
+    """Why a token was refused before any key was used: only facts its sender can see."""
+
+    SIZE = "size"
+    FORM = "form"
+    HEADER = "header"
+    ALGORITHM = "algorithm"
+    NONCE = "nonce"
+    KEY_RETIRED = "key-retired"
+    LENGTH = "length"
+
+
+class TokenRejected(Error):
+    """The token was refused before any key was used; ``reason`` says why and may be told to the sender."""
+
+    code = "token-rejected"
+    hint = "fetch a new nonce and public key, encrypt again, send again"
+
+    def __init__(self, reason: RejectReason, message: str) -> None:
+        super().__init__(f"token rejected ({reason.value}): {message}")
+        self.reason = reason
+
+
+class DecryptionFailed(Error):
+    """The token did not open. One text for every cause, so that nobody learns which step failed."""
+
+    code = "decryption-failed"
+    hint = "an operator can run 'sealpass unwrap --diagnose' on the token, offline"
+    TEXT: ClassVar[str] = "the token could not be decrypted"
+
+    def __init__(self) -> None:
+        super().__init__(self.TEXT)
+
+
+class OperatorError(Error):
+    """Base of what an operator, not a sender, must act upon."""
+
+    code = "operator-error"
+
+
+class ConfigError(OperatorError):
+    """A command, URI, configuration or file is wrong; trying again does not help."""
+
+    code = "config"
+
+
+class KeyNotFound(OperatorError):
+    """No key, or more than one, answers to the URI."""
+
+    code = "key-not-found"
+    hint = "list what is there with 'sealpass keys list URI'"
+
+
+class UnsupportedAlgorithm(OperatorError):
+    """The key or device does not do this; raised before any I/O wherever the capability is known."""
+
+    code = "unsupported-algorithm"
+    hint = "see what the key can do with 'sealpass doctor URI'"
+
+
+class AuthenticationFailed(OperatorError):
+    """The device refused to log in. Never retried automatically: a few wrong PINs lock a token."""
+
+    code = "authentication-failed"
+    hint = "check the PIN source by hand; a token locks after a few wrong PINs"
+
+
+class BackendUnavailable(OperatorError):
+    """The device cannot be reached or is overloaded; ``retryable`` says whether the same call may succeed later."""
+
+    code = "backend-unavailable"
+
+    def __init__(self, message: str, *, retryable: bool, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retryable = retryable
+
+
+class MissingDependency(OperatorError):
+    """An optional part of sealpass is not installed; ``extra`` names it."""
+
+    code = "missing-dependency"
+
+    def __init__(self, extra: str, module: str) -> None:
+        super().__init__(
+            f"this needs the Python package that provides '{module}', which is not installed",
+            hint=f"pip install 'sealpass[{extra}]'",
+        )
+        self.extra = extra

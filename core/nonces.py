@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nonce records: what the server promised a sender, and the right to one key operation.
+
+The record, never the token, decides which key, algorithm and purpose apply. Taking it is atomic, so a token works
+once, whoever races.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from sealpass.core.errors import BackendUnavailable
+
+DEFAULT_LIFETIME_SECONDS = 300.0
+
+
+class Purpose(StrEnum):
+    """What the password in a token is for. One token carries one password: a voluntary change takes two tokens."""
+
+    CHECK = "check"
+    CHANGE = "change"
+    RESET = "reset"
+    REGISTER = "register"
+    ADMIN_SET = "admin-set"
+
+
+@dataclass(frozen=True, slots=True)
+class NonceRecord:
+    """What was announced under a nonce. The nonce is public; it compares as an exact string."""
+
+    nonce: str
+    session: str
+    purpose: Purpose
+    profile: str
+    alg: str
+    encs: tuple[str, ...]
+    """The announced ``enc``; two where the protocol leaves the choice to the client (airlock-jwe)."""
+    kid: str
+    lifetime: float = DEFAULT_LIFETIME_SECONDS
+    """Seconds from the moment the store takes the record."""
+
+
+class NonceStore(Protocol):
+    """Where nonce records wait. Thread-safe."""
+
+    def put(self, record: NonceRecord) -> None:
+        """Keep a record; raises BackendUnavailable(retryable) where there is no room."""
+        ...
+
+    def consume(self, nonce: str) -> NonceRecord | None:
+        """Take the record out, atomically; None where it is unknown, used or expired."""
+        ...
+
+
+class MemoryNonceStore:
+    """Nonce records in this process: for one server process, tests and tools.
+
+    Bounded twice. A session that asks for more than ``per_session`` nonces loses its own oldest one; a full store
+    refuses new records rather than drop those of others.
+    """
+
+    def __init__(
+        self, *, capacity: int = 100_000, per_session: int = 16, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._capacity = capacity
+        self._per_session = per_session
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._records: dict[str, tuple[float, NonceRecord]] = {}
+        self._sessions: dict[str, deque[str]] = {}
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def put(self, record: NonceRecord) -> None:
+        """See :class:`NonceStore`."""
+        with self._lock:
+            if len(self._records) >= self._capacity:
+                self._drop_expired()
+            own = self._sessions.get(record.session)
+            if own is not None and len(own) >= self._per_session:
+                self._records.pop(own.popleft(), None)
+            if len(self._records) >= self._capacity:
+                raise BackendUnavailable(
+                    f"{self._capacity} nonces are outstanding", retryable=True, hint="raise the store's capacity"
+                )
+            if own is None:
+                own = self._sessions[record.session] = deque()
+            own.append(record.nonce)
+            self._records[record.nonce] = (self._clock() + record.lifetime, record)
+
+    def consume(self, nonce: str) -> NonceRecord | None:
+        """See :class:`NonceStore`."""
+        with self._lock:
+            entry = self._records.pop(nonce, None)
+            if entry is None:
+                return None
+            expires, record = entry
+            self._forget(record)
+            return record if self._clock() < expires else None
+
+    def _forget(self, record: NonceRecord) -> None:
+        own = self._sessions[record.session]
+        own.remove(record.nonce)
+        if not own:
+            del self._sessions[record.session]
+
+    def _drop_expired(self) -> None:
+        now = self._clock()
+        for nonce, (expires, record) in list(self._records.items()):
+            if expires <= now:
+                del self._records[nonce]
+                self._forget(record)

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The roles that a key can play. Small on purpose: a backend implements the ones its device can do."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self, runtime_checkable
+
+from sealpass.core.algorithms import ContentEncryption, RsaOaep
+from sealpass.core.capabilities import Capabilities, UnwrapMode
+from sealpass.core.content_key import ContentKey
+from sealpass.core.deadline import Deadline
+from sealpass.core.errors import UnsupportedAlgorithm
+from sealpass.core.failure import FailureFloor
+from sealpass.core.jwk import PublicJwk
+from sealpass.core.uri import KeyUri
+
+
+class Key(Protocol):
+    """An open key. Thread-safe; whoever opened it closes it."""
+
+    @property
+    def uri(self) -> KeyUri:
+        """The URI that opens this key."""
+        ...
+
+    @property
+    def key_id(self) -> str:
+        """RSA: the RFC 7638 thumbprint. Symmetric: an id of the key's own. Public in either case."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Found by trying, once, at open."""
+        ...
+
+    def close(self) -> None:
+        """Give back sessions and login. Idempotent; any later use raises ConfigError."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+@runtime_checkable
+class Unwrapper(Key, Protocol):
+    """An RSA private key that unwraps content encryption keys."""
+
+    @property
+    def public_jwk(self) -> PublicJwk:
+        """The public half, for whoever encrypts."""
+        ...
+
+    @property
+    def failure_floor(self) -> FailureFloor:
+        """When failures under this key are released."""
+        ...
+
+    def unwrap(
+        self, encrypted_key: bytes, oaep: RsaOaep, enc: ContentEncryption, deadline: Deadline | None = None
+    ) -> ContentKey:
+        """Unwrap a CEK for ``enc`` (RFC 7516 section 5.2 steps 9 to 11).
+
+        Whatever is wrong with ``encrypted_key``, the answer is a ContentKey that opens nothing: its random CEK was
+        drawn before the device was called (RFC 7516 section 11.5). Raises operator errors only:
+        UnsupportedAlgorithm before any I/O, BackendUnavailable, AuthenticationFailed.
+        """
+        ...
+
+    def probe(self) -> None:
+        """Ask the device something cheap; raises BackendUnavailable where it does not answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What a Sealer made. ``nonce`` is empty where the ciphertext holds everything (AWS KMS)."""
+
+    algorithm: str
+    nonce: bytes
+    ciphertext: bytes
+
+
+@runtime_checkable
+class Sealer(Key, Protocol):
+    """A symmetric key that encrypts and authenticates."""
+
+    def seal(self, plaintext: bytes, aad: bytes, deadline: Deadline | None = None) -> Sealed:
+        """Encrypt under a fresh nonce and bind to ``aad``. Raises operator errors only."""
+        ...
+
+
+@runtime_checkable
+class Opener(Key, Protocol):
+    """A symmetric key that opens what its Sealer made."""
+
+    def open_sealed(self, sealed: Sealed, aad: bytes, deadline: Deadline | None = None) -> bytes | None:
+        """The plaintext, or None where it does not open under this key and ``aad``. Raises operator errors only."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeyListing:
+    """One key as ``sealpass keys list`` shows it."""
+
+    uri: KeyUri
+    kind: str
+    """``RSA-2048`` or ``AES-256``."""
+    key_id: str | None
+    modes: tuple[UnwrapMode, ...] = ()
+
+
+class KeyMaker(Protocol):
+    """Makes, imports and lists keys on a device or in a file."""
+
+    def create_rsa(self, bits: int, mode: UnwrapMode, *, self_signed: bool = False) -> KeyUri:
+        """Make an RSA pair for one unwrap mode; its private half is sensitive and not extractable.
+
+        The answer opens the key. Raises ConfigError where a key answers to the URI already.
+        """
+        ...
+
+    def create_aes(self, bits: int) -> KeyUri:
+        """Make an AES key for sealing; sensitive and not extractable."""
+        ...
+
+    def import_rsa(self, pem: bytes, mode: UnwrapMode, *, self_signed: bool = False) -> KeyUri:
+        """Store an existing PKCS #8 private key (PEM, not encrypted; secret). For tests and migrations."""
+        ...
+
+    def list_keys(self) -> Iterator[KeyListing]:
+        """The keys that the URI selects."""
+        ...
+
+
+def as_unwrapper(key: Key) -> Unwrapper:
+    """The key in its role; raises UnsupportedAlgorithm where it does not unwrap."""
+    if not isinstance(key, Unwrapper) or not key.capabilities.unwrap:
+        raise UnsupportedAlgorithm("this key does not unwrap with RSA-OAEP", hint="name an RSA private key")
+    return key

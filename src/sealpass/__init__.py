@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""sealpass: passwords that the browser encrypted, unwrapped inside an HSM, AWS KMS or a Java key store.
+
+``__all__`` is the public API and its promise: blocking, thread-safe, no thread started at import. Names are loaded
+on first use, so that importing sealpass costs no device SDK and no cryptography.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sealpass.backends.keyring import KeyRing
+    from sealpass.backends.registry import open_key
+    from sealpass.core.contract import (
+        AIRLOCK_JWE,
+        SEALPASS,
+        E2eeInformation,
+        Profile,
+        announce,
+        profile_named,
+        unwrap_password,
+    )
+    from sealpass.core.deadline import Deadline
+    from sealpass.core.errors import (
+        AuthenticationFailed,
+        BackendUnavailable,
+        ConfigError,
+        DecryptionFailed,
+        Error,
+        KeyNotFound,
+        MissingDependency,
+        OperatorError,
+        RejectReason,
+        TokenRejected,
+        UnsupportedAlgorithm,
+    )
+    from sealpass.core.nonces import MemoryNonceStore, NonceRecord, NonceStore, Purpose
+    from sealpass.core.uri import KeyUri
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "sealpass.backends.keyring": ("KeyRing",),
+    "sealpass.backends.registry": ("open_key",),
+    "sealpass.core.contract": (
+        "AIRLOCK_JWE",
+        "SEALPASS",
+        "E2eeInformation",
+        "Profile",
+        "announce",
+        "profile_named",
+        "unwrap_password",
+    ),
+    "sealpass.core.deadline": ("Deadline",),
+    "sealpass.core.errors": (
+        "AuthenticationFailed",
+        "BackendUnavailable",
+        "ConfigError",
+        "DecryptionFailed",
+        "Error",
+        "KeyNotFound",
+        "MissingDependency",
+        "OperatorError",
+        "RejectReason",
+        "TokenRejected",
+        "UnsupportedAlgorithm",
+    ),
+    "sealpass.core.nonces": ("MemoryNonceStore", "NonceRecord", "NonceStore", "Purpose"),
+    "sealpass.core.uri": ("KeyUri",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: RUF022 - by subject, as a reader meets them
+    "AIRLOCK_JWE",
+    "AuthenticationFailed",
+    "BackendUnavailable",
+    "ConfigError",
+    "Deadline",
+    "DecryptionFailed",
+    "E2eeInformation",
+    "Error",
+    "KeyNotFound",
+    "KeyRing",
+    "KeyUri",
+    "MemoryNonceStore",
+    "MissingDependency",
+    "NonceRecord",
+    "NonceStore",
+    "OperatorError",
+    "Profile",
+    "Purpose",
+    "RejectReason",
+    "SEALPASS",
+    "TokenRejected",
+    "UnsupportedAlgorithm",
+    "announce",
+    "open_key",
+    "profile_named",
+    "unwrap_password",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _HOME_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module 'sealpass' has no attribute {name!r}")
+    value = getattr(importlib.import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))
