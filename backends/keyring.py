@@ -17,6 +17,7 @@ from sealpass.core.uri import KeyUri
 class _Snapshot:
     current: Key
     by_id: dict[str, Key]
+    unwrappers: dict[str, Unwrapper]
 
 
 class KeyRing:
@@ -48,7 +49,9 @@ class KeyRing:
                 key = self._opened[uri] = open_key(uri, failure_floor=self._floor)
             if by_id.setdefault(key.key_id, key) is not key:
                 raise ConfigError(f"two keys of the ring have the id {key.key_id}")
-        return _Snapshot(self._opened[uris[0]], by_id)
+        # The roles are settled here, once: asking a key for its role costs more than parsing a token.
+        unwrappers = {kid: as_unwrapper(key) for kid, key in by_id.items() if key.capabilities.unwrap}
+        return _Snapshot(self._opened[uris[0]], by_id, unwrappers)
 
     def replace(self, current: str | KeyUri, previous: Sequence[str | KeyUri] = ()) -> None:
         """Change the ring in one step; on any error the ring stays as it was.
@@ -71,9 +74,8 @@ class KeyRing:
         return as_unwrapper(self._open_snapshot().current)
 
     def find(self, kid: str) -> Unwrapper | None:
-        """The key of that id, or None."""
-        key = self._open_snapshot().by_id.get(kid)
-        return None if key is None else as_unwrapper(key)
+        """The unwrapping key of that id, or None."""
+        return self._open_snapshot().unwrappers.get(kid)
 
     def close(self) -> None:
         """Close every key. Idempotent."""

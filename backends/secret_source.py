@@ -7,6 +7,19 @@ from pathlib import Path
 from sealpass.core.errors import ConfigError
 
 
+def _read_file(path: str, attribute: str) -> str:
+    if "\0" in path:
+        raise ConfigError(f"{attribute}: a path holds no NUL")
+    try:
+        octets = Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{attribute}: cannot read {path}: {error.strerror}") from None
+    secret = octets.decode("utf-8", "replace")  # the error of a strict decode() would hold the secret
+    if secret.encode("utf-8") != octets:
+        raise ConfigError(f"{attribute}: {path} is not UTF-8 text")
+    return secret
+
+
 def read_secret(source: str, attribute: str) -> str:
     """The secret that a ``…-source`` attribute names; raises ConfigError, whose text holds no secret.
 
@@ -21,13 +34,7 @@ def read_secret(source: str, attribute: str) -> str:
         if secret is None:
             raise ConfigError(f"{attribute}: the environment variable {where} is not set")
     else:
-        try:
-            secret = Path(where).read_text(encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(f"{attribute}: cannot read {where}: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise ConfigError(f"{attribute}: {where} is not UTF-8 text") from None
-        secret = secret.removesuffix("\n").removesuffix("\r")
+        secret = _read_file(where, attribute).removesuffix("\n").removesuffix("\r")
     if not secret:
         raise ConfigError(f"{attribute}: the secret is empty")
     return secret

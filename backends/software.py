@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.exceptions import UnsupportedAlgorithm as UnknownKeyType
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from sealpass.backends.registry import OpenOptions
@@ -25,9 +26,10 @@ from sealpass.core.algorithms import (
     A192GCM,
     A256GCM,
     CONTENT_ENCRYPTIONS,
+    MAX_RSA_BITS,
+    MIN_RSA_BITS,
     OAEP_VARIANTS,
     ContentEncryption,
-    Hash,
     RsaOaep,
 )
 from sealpass.core.capabilities import Capabilities, UnwrapMode
@@ -35,7 +37,9 @@ from sealpass.core.content_key import MemoryContentKey
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import ConfigError, KeyNotFound, UnsupportedAlgorithm
 from sealpass.core.failure import FailureFloor
-from sealpass.core.jwk import PublicJwk, check_rsa_public_key
+from sealpass.core.jwk import PublicJwk
+from sealpass.core.oaep import oaep_padding
+from sealpass.core.pem import load_rsa_private_key
 from sealpass.core.protocols import Key, KeyListing, KeyMaker, Sealed
 from sealpass.core.uri import KeyUri, UriAttributes
 
@@ -43,18 +47,6 @@ ATTRIBUTES = UriAttributes(path=frozenset({"path"}), query=frozenset(), required
 DEFAULT_FLOOR_SECONDS = 0.05
 GCM_NONCE_BYTES = 12
 _GCM_BY_KEY_BYTES = {enc.cek_bytes: enc for enc in (A128GCM, A192GCM, A256GCM)}
-_HASHES: dict[Hash, hashes.HashAlgorithm] = {
-    Hash.SHA1: hashes.SHA1(),  # noqa: S303 - RSA-OAEP of RFC 7518; the contract makes it an opt-in
-    Hash.SHA224: hashes.SHA224(),
-    Hash.SHA256: hashes.SHA256(),
-    Hash.SHA384: hashes.SHA384(),
-    Hash.SHA512: hashes.SHA512(),
-}
-
-
-def _oaep_padding(oaep: RsaOaep) -> padding.OAEP:
-    return padding.OAEP(mgf=padding.MGF1(_HASHES[oaep.mgf_hash]), algorithm=_HASHES[oaep.hash], label=None)
-
 
 class _SoftwareKey:
     """What both kinds of software key share: the URI and closing."""
@@ -96,7 +88,7 @@ class SoftwareRsaKey(_SoftwareKey):
         self.key_id = self.public_jwk.kid
         self.failure_floor = FailureFloor(floor_seconds)
         self._paddings = {
-            oaep: _oaep_padding(oaep)
+            oaep: oaep_padding(oaep)
             for oaep in OAEP_VARIANTS
             if oaep.max_plaintext(self.public_jwk.modulus_bytes) >= max(enc.cek_bytes for enc in CONTENT_ENCRYPTIONS)
         }
@@ -133,6 +125,7 @@ class SoftwareAesKey(_SoftwareKey):
         super().__init__(uri)
         self._gcm = AESGCM(key)
         self._enc = _GCM_BY_KEY_BYTES[len(key)]
+        self.bits = 8 * len(key)
         self.key_id = key_id
         self.capabilities = Capabilities(seal=frozenset({self._enc}))
 
@@ -157,6 +150,13 @@ class SoftwareAesKey(_SoftwareKey):
             return None
 
 
+def _path(uri: KeyUri) -> Path:
+    path = uri.require("path")
+    if "\0" in path:
+        raise ConfigError("software: a path holds no NUL")
+    return Path(path)
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -166,24 +166,10 @@ def _read(path: Path) -> bytes:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
 
 
-def load_private_key(pem: bytes) -> rsa.RSAPrivateKey:
-    """An RSA private key from PEM without a password; raises ConfigError."""
-    try:
-        key = serialization.load_pem_private_key(pem, password=None)
-    except TypeError:
-        raise ConfigError("the PEM key is encrypted", hint="keep development keys unencrypted, real ones in a device")
-    except ValueError:
-        raise ConfigError("the file is not a PEM private key") from None
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise ConfigError("the PEM key is not an RSA key")
-    check_rsa_public_key(key.public_key())
-    return key
-
-
 def _load_oct_jwk(text: bytes) -> tuple[bytes, str]:
     try:
         members = strict_json.loads(text)
-        key = base64url.decode(members["k"].encode("ascii"))
+        key = base64url.decode(members["k"].encode("utf-8"))  # "ascii" would put k into its error
         kid = members.get("kid")
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError("the file is not an oct JWK (RFC 7518 section 6.4)") from None
@@ -196,12 +182,12 @@ def _load_oct_jwk(text: bytes) -> tuple[bytes, str]:
 
 def open_key(uri: KeyUri, options: OpenOptions) -> Key:
     """Open a PEM or JWK file; raises KeyNotFound or ConfigError."""
-    content = _read(Path(uri.require("path")))
+    content = _read(_path(uri))
     if content.lstrip()[:1] == b"{":
         key, kid = _load_oct_jwk(content)
         return SoftwareAesKey(uri, key, kid)
     floor = DEFAULT_FLOOR_SECONDS if options.failure_floor is None else options.failure_floor
-    return SoftwareRsaKey(uri, load_private_key(content), floor)
+    return SoftwareRsaKey(uri, load_rsa_private_key(content), floor)
 
 
 class _FileKeyMaker:
@@ -209,7 +195,7 @@ class _FileKeyMaker:
 
     def __init__(self, uri: KeyUri) -> None:
         self._uri = uri
-        self._path = Path(uri.require("path"))
+        self._path = _path(uri)
 
     def _write(self, content: bytes) -> KeyUri:
         try:
@@ -223,10 +209,12 @@ class _FileKeyMaker:
         return self._uri
 
     def create_rsa(self, bits: int, mode: UnwrapMode, *, self_signed: bool = False) -> KeyUri:
+        if not MIN_RSA_BITS <= bits <= MAX_RSA_BITS:
+            raise ConfigError(f"an RSA key has {MIN_RSA_BITS} to {MAX_RSA_BITS} bits")
         return self._store(rsa.generate_private_key(public_exponent=65537, key_size=bits), mode, self_signed)
 
     def import_rsa(self, pem: bytes, mode: UnwrapMode, *, self_signed: bool = False) -> KeyUri:
-        return self._store(load_private_key(pem), mode, self_signed)
+        return self._store(load_rsa_private_key(pem), mode, self_signed)
 
     def _store(self, key: rsa.RSAPrivateKey, mode: UnwrapMode, self_signed: bool) -> KeyUri:
         if mode is UnwrapMode.IN_TOKEN:
@@ -240,6 +228,8 @@ class _FileKeyMaker:
         )
 
     def create_aes(self, bits: int) -> KeyUri:
+        if bits not in (128, 192, 256):
+            raise ConfigError("an AES key has 128, 192 or 256 bits")
         members: dict[str, Any] = {
             "kty": "oct",
             "k": base64url.encode(secrets.token_bytes(bits // 8)).decode("ascii"),
@@ -252,8 +242,8 @@ class _FileKeyMaker:
         with open_key(self._uri, OpenOptions()) as key:
             if isinstance(key, SoftwareRsaKey):
                 yield KeyListing(self._uri, f"RSA-{key.public_jwk.bits}", key.key_id, (UnwrapMode.SOFTWARE,))
-            else:
-                yield KeyListing(self._uri, "AES", key.key_id)
+            elif isinstance(key, SoftwareAesKey):
+                yield KeyListing(self._uri, f"AES-{key.bits}", key.key_id)
 
 
 def key_maker(uri: KeyUri, options: OpenOptions) -> KeyMaker:

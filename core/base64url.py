@@ -3,8 +3,8 @@
 
 import binascii
 
-# '-' and '_' become the standard alphabet; '+' and '/' become a character that strict mode refuses.
-_TO_STANDARD = bytes.maketrans(b"-_+/", b"+/!!")
+# '-' and '_' become the standard alphabet; '+', '/' and the sender's own '=' become one that strict mode refuses.
+_TO_STANDARD = bytes.maketrans(b"-_+/=", b"+/!!!")
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 _PADDING = (b"", None, b"==", b"=")
 # RFC 4648 section 3.5: the unused low bits of the last character must be zero. By length modulo 4.
@@ -19,7 +19,6 @@ def decode(text: bytes) -> bytes:
         raise ValueError("not base64url: impossible length")
     if padding and text[-1] not in _LAST[remainder]:
         raise ValueError("not canonical base64url")
-    # An '=' of the sender's own makes the padded string too long or misplaced; strict mode refuses both.
     return binascii.a2b_base64(text.translate(_TO_STANDARD) + padding, strict_mode=True)
 
 

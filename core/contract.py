@@ -88,10 +88,9 @@ class Profile:
     def write_payload(self, password: str) -> bytes:
         """The payload for a password, padded as the profile wants; raises ConfigError for lone surrogates."""
         text = json.dumps(self.pointer.build(password), ensure_ascii=False, separators=(",", ":"))
-        try:
-            payload = text.encode("utf-8")
-        except UnicodeEncodeError:
-            raise ConfigError("the password is not Unicode text") from None
+        payload = text.encode("utf-8", "replace")  # the error of a strict encode() would hold the password
+        if payload.decode("utf-8") != text:
+            raise ConfigError("the password is not Unicode text")
         return payload + b" " * (-len(payload) % PADDING_BYTES) if self.exact_payload else payload
 
     def read_password(self, payload: bytes) -> str | None:

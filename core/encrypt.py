@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 
 from sealpass.core.algorithms import ENC_BY_JWE_NAME, OAEP_BY_JWE_NAME
-from sealpass.core.contract import E2eeInformation, profile_named
+from sealpass.core.contract import E2eeInformation, Profile, profile_named
 from sealpass.core.errors import ConfigError
 from sealpass.core.jwe import MAX_TOKEN_BYTES
 from sealpass.core.jwk import PublicJwk
@@ -28,9 +28,12 @@ def encrypt(
     return str(token.serialize(compact=True))
 
 
-def encrypt_password(password: str, information: E2eeInformation) -> str:
-    """The token for a password (secret) under what the server announced; raises ConfigError where it gets too long."""
-    profile = profile_named(information.profile)
+def encrypt_password(password: str, information: E2eeInformation, profile: Profile | None = None) -> str:
+    """The token for a password (secret) under what the server announced; raises ConfigError where it gets too long.
+
+    ``profile`` is a variant of the announced one, with the password at another JSON Pointer.
+    """
+    profile = profile or profile_named(information.profile)
     header = {"nonce": information.nonce}
     if "kid" in profile.required_members:
         header = {"kid": information.public_key.kid, **header}

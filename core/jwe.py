@@ -63,11 +63,10 @@ def parse(
     # str has no cheap byte length; a longer str has more bytes, so this bound holds before anything is copied.
     if len(token) > MAX_TOKEN_BYTES:
         raise TokenRejected(RejectReason.SIZE, f"longer than {MAX_TOKEN_BYTES} bytes")
-    try:
-        octets = token.encode("ascii") if isinstance(token, str) else token
-    except UnicodeEncodeError:
-        raise TokenRejected(RejectReason.FORM, "not base64url parts separated by dots") from None
-    parts = octets.split(b".")
+    # No try around encode(): its error holds the text, which is a password where a client forgot to encrypt.
+    if not token.isascii():
+        raise TokenRejected(RejectReason.FORM, "not base64url parts separated by dots")
+    parts = (token.encode("ascii") if isinstance(token, str) else token).split(b".")
     if len(parts) != _PARTS:
         raise TokenRejected(RejectReason.FORM, "not five parts (JWE compact serialization, RFC 7516 section 7.1)")
     protected = parts[0]

@@ -74,10 +74,10 @@ class PublicJwk:
             raise ConfigError("the JWK holds a private key", hint="give only its public members: kty, n, e")
         if members.get("use", "enc") != "enc":
             raise ConfigError("the JWK's use is not 'enc'")
-        operations = members.get("key_ops")
-        if operations is not None and not {"wrapKey", "encrypt"} & set(operations):
+        operations = members.get("key_ops", ["encrypt"])
+        if not isinstance(operations, list) or not ("wrapKey" in operations or "encrypt" in operations):
             raise ConfigError("the JWK's key_ops allow neither wrapKey nor encrypt")
-        if members.get("alg", "RSA-OAEP-256") not in OAEP_BY_JWE_NAME:
+        if members.get("alg", "RSA-OAEP-256") not in tuple(OAEP_BY_JWE_NAME):  # a tuple, because a list has no hash
             raise ConfigError("the JWK's alg is not RSA-OAEP-256 or RSA-OAEP")
         try:
             # json.dumps() because the constructor of JWK takes keyword arguments and warns about unknown ones

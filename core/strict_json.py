@@ -24,12 +24,17 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_refuse_c
 def loads(octets: bytes) -> Any:
     """Parse one JSON text; raises ValueError whatever is wrong with it (nesting too deep included).
 
-    Unlike ``json.loads`` it never guesses UTF-16 or UTF-32 from the bytes.
+    Unlike ``json.loads`` it never guesses UTF-16 or UTF-32 from the bytes, and its error does not carry the text
+    along (``JSONDecodeError.doc``, ``UnicodeError.object``): the text may be a payload or a key.
     """
     try:
         value = _DECODER.decode(octets.decode("utf-8"))
         if b"\\u" in octets:  # only an escape can smuggle in a lone surrogate; encoding finds it
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except RecursionError:
-        raise ValueError("nested too deeply") from None
-    return value
+        wrong = "nested too deeply"
+    except ValueError as error:
+        wrong = str(error)
+    else:
+        return value
+    raise ValueError(wrong)

@@ -23,6 +23,8 @@ _PATH_CHARACTERS = _UNRESERVED + _RESERVED + "&"
 _QUERY_CHARACTERS = _UNRESERVED + _RESERVED + "/?|"
 _PKCS11 = "pkcs11"
 _PKCS11_TYPES = ("public", "private", "cert", "secret-key", "data")
+_SECRET_NAME = re.compile(r"pin|pass|secret", re.IGNORECASE)
+_SECRET_SOURCE = re.compile(rb"(file|env):")
 _FORBIDDEN_QUERY = {"pin-value": "a PIN in a URI ends up in logs and process lists; use pin-source=file:PATH or env:NAME"}
 
 
@@ -63,6 +65,14 @@ def _split(text: str, separator: str, allowed: frozenset[str]) -> dict[str, byte
             raise ConfigError(f"key URI: attribute '{name}' is given twice")
         attributes[name] = _decode(value, allowed, name)
     return attributes
+
+
+def _mask(attributes: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Hide what somebody wrote where only the source of a secret belongs, or into an attribute that nobody has."""
+    return {
+        name: b"***" if _SECRET_NAME.search(name) and not _SECRET_SOURCE.match(value) else value
+        for name, value in attributes.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,5 +186,6 @@ class KeyUri:
         return f"{self.scheme}:{path}" + (f"?{query}" if query else "")
 
     def __repr__(self) -> str:
+        shown = KeyUri(self.scheme, _mask(self.path), _mask(self.query))
         # Userinfo of a URL is the one place where a secret fits into an attribute that we accept.
-        return f"KeyUri({re.sub(r'//[^/@?&]*@', '//***@', str(self))!r})"
+        return f"KeyUri({re.sub(r'//[^/?&]*@', '//***@', str(shown))!r})"

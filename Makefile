@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+# A menu: `make` prints it. Every target first sets up what it needs, and installs nothing twice.
+#
+#   PYTHON=python3.12   use this interpreter, in an environment of its own (.venv-3.12).
+#                       Without it: the first suitable one, in .venv.
+#   TESTS=pattern       only the tests whose names match (pytest's -k), stopping at the first failure.
+
+ifdef PYTHON
+override VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+else
+override VENV := .venv
+endif
+IN_VENV := $(VENV)/bin/python -m
+
+.PHONY: menu run test check format clean set-up
+.DEFAULT_GOAL := menu
+
+menu:
+	@echo 'make TARGET, where TARGET is'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+	@echo 'PYTHON=python3.12 picks the interpreter; TESTS=pattern narrows the tests'
+
+run: set-up ## qualify a soft token: SoftHSM 2, with a key made for it; the report goes to out/
+	@$(VENV)/bin/python tools/run-qualification softhsm2
+
+test: set-up ## run all tests, in parallel
+	@$(IN_VENV) pytest --numprocesses auto $(if $(TESTS),--exitfirst -k '$(TESTS)')
+
+check: set-up ## lint, formatting, types, layers, and whether README and --help agree
+	@$(IN_VENV) ruff check
+	@$(IN_VENV) ruff format --check
+	@$(IN_VENV) mypy
+	@$(IN_VENV) mypy tests tools/check-readme tools/run-qualification
+	@$(VENV)/bin/lint-imports --no-logo
+	@$(VENV)/bin/python tools/check-readme
+
+format: set-up ## lay out the code, and repair what the linter can
+	@$(IN_VENV) ruff check --fix
+	@$(IN_VENV) ruff format
+
+clean: ## remove what was built or made: environments, soft tokens, reports, caches
+	rm -rf .venv .venv-* .state out build dist src/*.egg-info .coverage .*_cache .hypothesis .benchmarks
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+
+set-up:
+	@tools/set-up $(VENV) $(PYTHON)

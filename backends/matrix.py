@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each supported device does, as shipped: written down here, and compared with real devices by the tests."""
+
+from dataclasses import dataclass
+
+from sealpass.core.algorithms import A128GCM, A192GCM, A256GCM, CONTENT_ENCRYPTIONS, OAEP_VARIANTS, RSA_OAEP, RsaOaep
+from sealpass.core.capabilities import UnwrapMode
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One device in one mode."""
+
+    scheme: str
+    device: str
+    mode: str
+    """A value of UnwrapMode, or empty for keys that only seal."""
+    unwrap: tuple[str, ...]
+    """JWE names where there is one."""
+    content: tuple[str, ...]
+    seal: tuple[str, ...]
+    status: str
+    note: str
+
+
+def name_of(oaep: RsaOaep) -> str:
+    """The variant as the matrix writes it."""
+    return oaep.jwe_name or str(oaep)
+
+
+_ALL_CONTENT = tuple(enc.name for enc in CONTENT_ENCRYPTIONS)
+
+SOFTWARE_RSA = Row(
+    scheme="software",
+    device="RSA key in a PEM file",
+    mode=UnwrapMode.SOFTWARE.value,
+    unwrap=tuple(map(name_of, OAEP_VARIANTS)),
+    content=_ALL_CONTENT,
+    seal=(),
+    status="tested",
+    note="the reference for all others; protects nothing",
+)
+SOFTWARE_AES = Row(
+    scheme="software",
+    device="AES key in a JWK file",
+    mode="",
+    unwrap=(),
+    content=(),
+    seal=(A128GCM.name, A192GCM.name, A256GCM.name),
+    status="tested",
+    note="the reference for all others; protects nothing",
+)
+SOFTHSM2_NATIVE = Row(
+    scheme="pkcs11",
+    device="SoftHSM 2.6.1",
+    mode=UnwrapMode.NATIVE.value,
+    unwrap=(name_of(RSA_OAEP),),
+    content=_ALL_CONTENT,
+    seal=(),
+    status="tested",
+    note="knows OAEP with SHA-1 only: the password profiles need --allow-sha1",
+)
+
+ROWS = (SOFTWARE_RSA, SOFTWARE_AES, SOFTHSM2_NATIVE)

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CK_RV values: their names, and what each of them means for us.
+
+The classes come from what modules really answer (docs/decisions/0004): SoftHSM 2.6.1 says CKR_GENERAL_ERROR for a
+bad ciphertext, so that code must not count as a lost device, or any sender could force a reconnect.
+"""
+
+from pkcs11 import exceptions as p11
+
+from sealpass.core.errors import (
+    AuthenticationFailed,
+    BackendUnavailable,
+    ConfigError,
+    OperatorError,
+    UnsupportedAlgorithm,
+)
+
+CKR_OK = 0x000
+CKR_GENERAL_ERROR = 0x005
+CKR_FUNCTION_FAILED = 0x006
+CKR_ARGUMENTS_BAD = 0x007
+CKR_DATA_INVALID = 0x020
+CKR_DATA_LEN_RANGE = 0x021
+CKR_DEVICE_ERROR = 0x030
+CKR_DEVICE_REMOVED = 0x032
+CKR_ENCRYPTED_DATA_INVALID = 0x040
+CKR_ENCRYPTED_DATA_LEN_RANGE = 0x041
+CKR_KEY_HANDLE_INVALID = 0x060
+CKR_KEY_FUNCTION_NOT_PERMITTED = 0x068
+CKR_OBJECT_HANDLE_INVALID = 0x082
+CKR_OPERATION_ACTIVE = 0x090
+CKR_PIN_INCORRECT = 0x0A0
+CKR_PIN_EXPIRED = 0x0A3
+CKR_PIN_LOCKED = 0x0A4
+CKR_SESSION_CLOSED = 0x0B0
+CKR_SESSION_COUNT = 0x0B1
+CKR_SESSION_HANDLE_INVALID = 0x0B3
+CKR_TOKEN_NOT_PRESENT = 0x0E0
+CKR_USER_ALREADY_LOGGED_IN = 0x100
+CKR_USER_NOT_LOGGED_IN = 0x101
+CKR_CRYPTOKI_NOT_INITIALIZED = 0x190
+CKR_CRYPTOKI_ALREADY_INITIALIZED = 0x191
+
+NAMES = {value: name for name, value in list(globals().items()) if name.startswith("CKR_")}
+
+LOST = frozenset(
+    (
+        CKR_DEVICE_ERROR,
+        CKR_DEVICE_REMOVED,
+        CKR_KEY_HANDLE_INVALID,
+        CKR_OBJECT_HANDLE_INVALID,
+        CKR_SESSION_CLOSED,
+        CKR_SESSION_HANDLE_INVALID,
+        CKR_TOKEN_NOT_PRESENT,
+        CKR_USER_NOT_LOGGED_IN,
+        CKR_CRYPTOKI_NOT_INITIALIZED,
+    )
+)
+"""Session, login or device are gone: never the fault of a ciphertext. A lost login shows as an invalid handle."""
+
+REFUSED_INPUT = frozenset(
+    (
+        CKR_GENERAL_ERROR,
+        CKR_FUNCTION_FAILED,
+        CKR_ARGUMENTS_BAD,
+        CKR_DATA_INVALID,
+        CKR_DATA_LEN_RANGE,
+        CKR_ENCRYPTED_DATA_INVALID,
+        CKR_ENCRYPTED_DATA_LEN_RANGE,
+    )
+)
+"""What modules answer to a ciphertext that does not open; the session stays usable. Anything else replaces it."""
+
+
+def name_of(rv: int) -> str:
+    """The name of a CK_RV for texts and logs."""
+    return NAMES.get(rv, f"CK_RV 0x{rv:X}")
+
+
+def lost(rv: int) -> BackendUnavailable:
+    """The error for a device, session or login that went away."""
+    return BackendUnavailable(f"the PKCS#11 token does not answer: {name_of(rv)}", retryable=True)
+
+
+_PIN_TEXTS = {
+    CKR_PIN_INCORRECT: "the token refused the PIN",
+    CKR_PIN_LOCKED: "the token's user PIN is locked",
+    CKR_PIN_EXPIRED: "the token's user PIN has expired",
+}
+
+
+def login_failure(rv: int) -> OperatorError:
+    """The error for a C_Login that did not succeed."""
+    if rv in LOST:
+        return lost(rv)
+    return AuthenticationFailed(f"{_PIN_TEXTS.get(rv, 'the token refused to log in')}: {name_of(rv)}")
+
+
+_UNAVAILABLE = (
+    p11.DeviceError,
+    p11.DeviceRemoved,
+    p11.SessionClosed,
+    p11.SessionHandleInvalid,
+    p11.TokenNotPresent,
+    p11.UserNotLoggedIn,
+    p11.ObjectHandleInvalid,
+    p11.KeyHandleInvalid,
+    p11.SessionCount,
+    p11.GeneralError,
+    p11.FunctionFailed,
+)
+_UNSUPPORTED = (
+    p11.MechanismInvalid,
+    p11.MechanismParamInvalid,
+    p11.FunctionNotSupported,
+    p11.KeySizeRange,
+    p11.AttributeValueInvalid,
+    p11.TemplateInconsistent,
+)
+
+
+def translate(error: p11.PKCS11Error, doing: str) -> OperatorError:
+    """Our error for one of python-pkcs11; ``doing`` says what we were about. Raise it ``from None``."""
+    what = f"{doing}: {type(error).__name__}"
+    if isinstance(error, _UNAVAILABLE):
+        return BackendUnavailable(what, retryable=True)
+    if isinstance(error, _UNSUPPORTED):
+        return UnsupportedAlgorithm(what)
+    if isinstance(error, (p11.SessionReadOnly, p11.TokenWriteProtected)):
+        return ConfigError(what, hint="the token does not accept changes")
+    # python-pkcs11 names codes that it does not know, and three of CRYPTOKI's own, in the text only.
+    return BackendUnavailable(f"{doing}: {error or type(error).__name__}", retryable=False)

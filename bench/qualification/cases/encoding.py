@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Catalogue E and C: how a token is written, and its content encryption."""
+
+import json
+from collections.abc import Callable, Iterator
+
+from sealpass.bench.qualification import crafting
+from sealpass.bench.qualification.cases.case import (
+    FAILS,
+    Case,
+    Expected,
+    Flow,
+    Make,
+    Outcome,
+    changed,
+    flip,
+    refused,
+)
+from sealpass.bench.qualification.device import Subject
+from sealpass.core import jwe
+from sealpass.core.algorithms import A128CBC_HS256
+from sealpass.core.errors import RejectReason
+
+_FORM = refused(RejectReason.FORM)
+_LENGTH = refused(RejectReason.LENGTH)
+_SIZE = refused(RejectReason.SIZE)
+_ALPHABET = "RFC 7515 §2; RFC 4648 §3.2, §3.3, §5"
+_SERIALIZATION = "RFC 7516 §7.1, §9"
+_AUTHENTICATED = "RFC 7516 §5.2; RFC 7518 §5.3"
+
+
+def cases(subject: Subject) -> Iterator[Case]:
+    """The cases of these parts for a key under a profile."""
+    yield from _spellings()
+    yield from _serializations()
+    yield from _lengths()
+    yield from _flips()
+    yield from _cbc(subject)
+
+
+def _rewritten(change: Callable[[list[str]], str]) -> Make:
+    return lambda flow: change(flow.parts().encoded())
+
+
+def _spellings() -> Iterator[Case]:
+    spellings: tuple[tuple[str, Make], ...] = (
+        ("padding characters", _rewritten(lambda parts: ".".join(part + "=" * (-len(part) % 4) for part in parts))),
+        ("the standard base64 alphabet", _standard_alphabet),
+        ("a space inside a part", _rewritten(lambda parts: ".".join(parts).replace(parts[3], _inside(parts[3], " ")))),
+        ("a line feed at its end", lambda flow: flow.token() + "\n"),
+        ("a line break inside a part", _rewritten(lambda parts: ".".join([_inside(parts[0], "\r\n"), *parts[1:]]))),
+        ("a character outside ASCII", lambda flow: flow.token() + "é"),
+        ("a NUL at its end", lambda flow: flow.token().encode("ascii") + b"\0"),
+    )
+    for letter, (what, make) in zip("abcdefg", spellings, strict=True):
+        yield Case(f"E1{letter}", f"base64url with {what}", _ALPHABET, _FORM, make)
+    yield Case(
+        "E2a", "spare bits of the tag not zero", "RFC 4648 §3.5", _FORM, _rewritten(lambda parts: _spare_bits(parts, 4))
+    )
+    yield Case(
+        "E2b",
+        "an impossible length of base64url",
+        "RFC 4648 §4",
+        _FORM,
+        _rewritten(lambda parts: ".".join([*parts[:4], parts[4] + "AAA"])),
+    )
+
+
+def _inside(text: str, inserted: str) -> str:
+    return text[:4] + inserted + text[4:]
+
+
+def _standard_alphabet(flow: Flow) -> str:
+    # The encrypted key has hundreds of characters: it holds '-' or '_' nearly always; if not, another token does.
+    while True:
+        token = flow.token()
+        header, rest = token.split(".", 1)
+        rewritten = rest.replace("-", "+").replace("_", "/")
+        if rewritten != rest:
+            return f"{header}.{rewritten}"
+
+
+def _spare_bits(parts: list[str], position: int) -> str:
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    # 16 bytes leave four spare bits in the last character: the next character has the same significant ones.
+    parts[position] = parts[position][:-1] + alphabet[alphabet.index(parts[position][-1]) + 1]
+    return ".".join(parts)
+
+
+def _serializations() -> Iterator[Case]:
+    wholes: tuple[tuple[str, Make], ...] = (
+        ("three parts (a JWS)", _rewritten(lambda parts: ".".join(parts[:3]))),
+        ("four parts", _rewritten(lambda parts: ".".join(parts[:4]))),
+        ("six parts", _rewritten(lambda parts: ".".join([*parts, parts[4]]))),
+        ("nothing", lambda _flow: ""),
+        ("two tokens in one", lambda flow: f"{flow.token()}.{flow.token()}"),
+    )
+    for letter, (what, make) in zip("abcde", wholes, strict=True):
+        yield Case(f"E3{letter}", f"a token of {what}", _SERIALIZATION, _FORM, make)
+    yield Case(
+        "E3f", "five empty parts", _SERIALIZATION, refused(RejectReason.HEADER), lambda _flow: "...."
+    )
+    yield Case("E4a", "JSON serialization, flattened", "RFC 7516 §7.2.2", _FORM, lambda flow: _json(flow, general=False))
+    yield Case(
+        "E4b", "JSON serialization, two recipients", "RFC 7516 §7.2.1", _FORM, lambda flow: _json(flow, general=True)
+    )
+    yield Case(
+        "E5a",
+        "a token of more than 8 KiB",
+        "the contract: tokens of at most 8 KiB",
+        _SIZE,
+        lambda flow: flow.token(payload=flow.payload() + b" " * jwe.MAX_TOKEN_BYTES),
+    )
+    yield Case(
+        "E5b", "a megabyte of dots", "the contract: tokens of at most 8 KiB", _SIZE, lambda _flow: b"." * 1_048_576
+    )
+
+
+def _json(flow: Flow, *, general: bool) -> str:
+    protected, encrypted_key, iv, ciphertext, tag = flow.parts().encoded()
+    recipient = {"encrypted_key": encrypted_key}
+    content = {"protected": protected, "iv": iv, "ciphertext": ciphertext, "tag": tag}
+    return json.dumps(content | ({"recipients": [recipient, recipient]} if general else recipient))
+
+
+def _lengths() -> Iterator[Case]:
+    for letter, size in zip("abcdef", (0, 1, 4, 8, 12, 15), strict=True):
+        yield Case(
+            f"C1{letter}",
+            f"authentication tag cut to {size} bytes",
+            "RFC 7518 §5.3",
+            _LENGTH,
+            lambda flow, size=size: _tag(flow, size),
+        )
+    yield Case(
+        "C1g", "authentication tag with a byte too many", "RFC 7518 §5.3", _LENGTH, lambda flow: _tag(flow, 17)
+    )
+    for letter, size in zip("abcd", (0, 8, 13, 16), strict=True):
+        yield Case(
+            f"C2{letter}",
+            f"initialization vector of {size} bytes",
+            "RFC 7518 §5.3",
+            _LENGTH,
+            lambda flow, size=size: flow.parts(iv_bytes=size).compact(),
+        )
+
+
+def _tag(flow: Flow, size: int) -> str:
+    parts = flow.parts()
+    return changed(parts, tag=(parts.tag + b"\0")[:size])
+
+
+def _flips() -> Iterator[Case]:
+    yield Case(
+        "C3a",
+        "a space added to the header: same meaning, other bytes",
+        _AUTHENTICATED,
+        FAILS,
+        lambda flow: _replaced(flow, lambda parts: {"header": parts.header[:-1] + b" }"}),
+    )
+    flips: tuple[tuple[str, Callable[[crafting.Parts], dict[str, bytes]]], ...] = (
+        ("a bit of the initialization vector flipped", lambda parts: {"iv": flip(parts.iv, 0)}),
+        ("first bit of the ciphertext flipped", lambda parts: {"ciphertext": flip(parts.ciphertext, 0, 0x80)}),
+        ("last bit of the ciphertext flipped", lambda parts: {"ciphertext": flip(parts.ciphertext, -1)}),
+        ("first bit of the tag flipped", lambda parts: {"tag": flip(parts.tag, 0, 0x80)}),
+        ("last bit of the tag flipped", lambda parts: {"tag": flip(parts.tag, -1)}),
+        ("tag all zero", lambda _parts: {"tag": bytes(16)}),
+        ("last byte of the ciphertext cut off", lambda parts: {"ciphertext": parts.ciphertext[:-1]}),
+        ("ciphertext empty", lambda _parts: {"ciphertext": b""}),
+    )
+    for letter, (what, change) in zip("bcdefghi", flips, strict=True):
+        yield Case(f"C3{letter}", what, _AUTHENTICATED, FAILS, lambda flow, change=change: _replaced(flow, change))
+
+
+def _replaced(flow: Flow, change: Callable[[crafting.Parts], dict[str, bytes]]) -> str:
+    parts = flow.parts()
+    return changed(parts, **change(parts))
+
+
+def _cbc(subject: Subject) -> Iterator[Case]:
+    why_not = None
+    if A128CBC_HS256 not in subject.key.capabilities.content:
+        why_not = "the key does not do AES-CBC, which no password profile needs"
+    for name, title, outcome, al_error in (
+        ("C6a", "plain JWE with A128CBC-HS256", Outcome.ACCEPTED, 0),
+        ("C6b", "plain JWE with A128CBC-HS256, MAC over a wrong AL", Outcome.FAILED, 8),
+    ):
+        yield Case(
+            name,
+            title,
+            "RFC 7518 §5.2.2",
+            Expected(outcome, None),
+            lambda flow, al_error=al_error: _cbc_token(flow, al_error),
+            lambda flow, token: jwe.decrypt(token, flow.subject.key).decode("utf-8"),
+            not_applicable=why_not,
+        )
+
+
+def _cbc_token(flow: Flow, al_error: int) -> str:
+    cek = crafting.new_cek(A128CBC_HS256)
+    header = crafting.write_header({"alg": flow.subject.alg, "enc": A128CBC_HS256.name})
+    payload = flow.password.encode("utf-8")
+    return crafting.seal_cbc(header, flow.encrypt_key(cek), cek, payload, al_error=al_error).compact()

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What only all cases together show: failures that look alike and come at one time, a key that still works after."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sealpass.bench.qualification.cases.case import Outcome
+from sealpass.bench.qualification.device import Subject
+from sealpass.bench.qualification.findings import Finding, Severity
+from sealpass.bench.qualification.trial import CaseResult, FailureShape, Observed, Status, send_valid_token
+from sealpass.core.errors import BackendUnavailable, DecryptionFailed, OperatorError
+
+_NANOSECONDS = 1_000_000_000
+_RIGHT = FailureShape.of(DecryptionFailed())
+VALID_TOKENS_AFTER = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A statement about the whole run."""
+
+    id: str
+    title: str
+    reference: str
+    status: Status
+    detail: str
+
+    def to_dict(self) -> dict[str, str]:
+        """For the result file."""
+        return {
+            "id": self.id,
+            "title": self.title,
+            "reference": self.reference,
+            "status": self.status.value,
+            "detail": self.detail,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FloorReading:
+    """What the failure floor of a key counted during the cases."""
+
+    seconds: float
+    failures: int
+    overruns: int
+
+    def to_dict(self) -> dict[str, float | int]:
+        """For the result file."""
+        return {"seconds": self.seconds, "failures": self.failures, "overruns": self.overruns}
+
+
+def _failures(results: Sequence[CaseResult]) -> list[tuple[str, Observed, FailureShape]]:
+    return [
+        (result.case.id, result.observed, result.observed.failure)
+        for result in results
+        if result.observed is not None and result.observed.failure is not None
+    ]
+
+
+def uniform_failures(results: Sequence[CaseResult]) -> Check:
+    """Every DecryptionFailed is equal in type, text, arguments and members, and nothing is chained to it."""
+    failures = _failures(results)
+    odd = [name for name, _observed, shape in failures if shape != _RIGHT]
+    if odd:
+        status, detail = Status.FAIL, f"{len(odd)} of {len(failures)} failures can be told apart: {', '.join(odd)}"
+    elif not failures:
+        status, detail = Status.INCONCLUSIVE, "no failure was seen"
+    else:
+        status, detail = Status.PASS, f"{len(failures)} failures, all alike"
+    return Check("D1", "failures cannot be told apart by what they say", "RFC 7516 §11.5", status, detail)
+
+
+def no_early_failure(results: Sequence[CaseResult], floor: FloorReading) -> Check:
+    """No failure is released before the fixed time after the unwrap began."""
+    failures = _failures(results)
+    early = [name for name, observed, _shape in failures if observed.duration_ns < floor.seconds * _NANOSECONDS]
+    if early:
+        status = Status.FAIL
+        detail = f"{len(early)} of {len(failures)} failures came before {floor.seconds * 1000:g} ms: {', '.join(early)}"
+    elif not failures:
+        status, detail = Status.INCONCLUSIVE, "no failure was seen"
+    else:
+        status, detail = Status.PASS, f"{len(failures)} failures, none before {floor.seconds * 1000:g} ms"
+    return Check("D2", "failures cannot be told apart by when they come", "RFC 7516 §11.5", status, detail)
+
+
+def failure_floor(floor: FloorReading) -> list[Finding]:
+    """A finding where failures came later than their fixed time, so that the device's own time shows through."""
+    if not floor.overruns:
+        return []
+    mostly = floor.overruns * 2 > floor.failures
+    return [
+        Finding(
+            "failure-floor",
+            Severity.HIGH if mostly else Severity.MEDIUM,
+            f"{floor.overruns} of {floor.failures} failures were released later than {floor.seconds * 1000:g} ms",
+            "raise failure_floor above the slowest failure of the device, or find out what delays it",
+        )
+    ]
+
+
+def still_works(subject: Subject) -> Check:
+    """After all the bad tokens the device opens good ones, and answers a probe."""
+    name, title = "D3", "after all bad tokens the device still opens good ones"
+    reference = "a failed operation must not spoil the session"
+    for count in range(VALID_TOKENS_AFTER):
+        observed = send_valid_token(subject)
+        if observed.reason == BackendUnavailable.code:
+            return Check(name, title, reference, Status.INCONCLUSIVE, "the device stopped answering")
+        if observed.outcome is not Outcome.ACCEPTED:
+            what = observed.outcome.value + (f" ({observed.reason})" if observed.reason else "")
+            return Check(name, title, reference, Status.FAIL, f"good token {count + 1}: {what}")
+    try:
+        subject.key.probe()
+    except OperatorError as error:
+        return Check(name, title, reference, Status.FAIL, f"the session probe says {error.code}")
+    return Check(name, title, reference, Status.PASS, f"{VALID_TOKENS_AFTER} of {VALID_TOKENS_AFTER} opened")

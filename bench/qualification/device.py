@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is qualified: one key under one profile, and what its device tells about itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol, runtime_checkable
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from sealpass.core.algorithms import ENC_BY_JWE_NAME, OAEP_BY_JWE_NAME, ContentEncryption, RsaOaep
+from sealpass.core.contract import Profile
+from sealpass.core.nonces import MemoryNonceStore, NonceStore
+from sealpass.core.protocols import Unwrapper
+
+
+@runtime_checkable
+class DescribesItself(Protocol):
+    """A key that can name the module, token and firmware behind it."""
+
+    def describe(self) -> Mapping[str, str]:
+        """Public facts by name; no secret."""
+        ...
+
+
+@runtime_checkable
+class ShowsAttributes(Protocol):
+    """A key whose device holds attributes that a policy can be checked against (PKCS#11)."""
+
+    def attributes(self) -> Mapping[str, bool | int | str | None]:
+        """Attributes of the private key by name, None where the device does not answer.
+
+        Names are those of PKCS#11 without CKA_, in lower case: ``sensitive``, ``extractable``, ``decrypt``, …; besides
+        ``raw_rsa``: whether the key may be used with CKM_RSA_X_509, and ``rsa_pkcs``: with CKM_RSA_PKCS.
+        """
+        ...
+
+
+def module_facts(key: Unwrapper) -> Mapping[str, str] | None:
+    """What the module and token behind a key say of themselves, or None."""
+    return key.describe() if isinstance(key, DescribesItself) else None
+
+
+@dataclass(frozen=True, slots=True)
+class OneRing:
+    """A ring of keys that somebody else opened and closes."""
+
+    current: Unwrapper
+    previous: tuple[Unwrapper, ...] = ()
+
+    def find(self, kid: str) -> Unwrapper | None:
+        """See :class:`~sealpass.core.contract.UnwrapperRing`."""
+        return next((key for key in (self.current, *self.previous) if key.key_id == kid), None)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A key under a profile, with the algorithms that the profile announces for it."""
+
+    key: Unwrapper
+    profile: Profile
+    alg: str
+    enc: str
+    nonces: NonceStore = field(default_factory=MemoryNonceStore)
+
+    @property
+    def ring(self) -> OneRing:
+        """The ring in which the key is the current one."""
+        return OneRing(self.key)
+
+    @property
+    def oaep(self) -> RsaOaep:
+        """The padding of ``alg``."""
+        return OAEP_BY_JWE_NAME[self.alg]
+
+    @property
+    def content_encryption(self) -> ContentEncryption:
+        """The content encryption of ``enc``."""
+        return ENC_BY_JWE_NAME[self.enc]
+
+    @cached_property
+    def public_key(self) -> rsa.RSAPublicKey:
+        """What a sender encrypts to; making it costs more than using it."""
+        return self.key.public_jwk.public_key()
+
+    @cached_property
+    def stranger(self) -> rsa.RSAPrivateKey:
+        """Somebody else's key of the same size."""
+        return rsa.generate_private_key(public_exponent=65537, key_size=self.key.public_jwk.bits)

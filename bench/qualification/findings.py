@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Findings: facts about a key or its device that a security engineer has to weigh, each with what to do."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sealpass.bench.qualification.device import ShowsAttributes
+from sealpass.core.algorithms import MIN_RSA_BITS
+from sealpass.core.capabilities import UnwrapMode
+from sealpass.core.errors import BackendUnavailable
+from sealpass.core.protocols import Unwrapper
+
+Attributes = Mapping[str, bool | int | str | None]
+
+
+class Severity(StrEnum):
+    """How much a finding weighs. ``high`` fails the qualification."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fact, how much it weighs, and what to do about it."""
+
+    id: str
+    severity: Severity
+    text: str
+    advice: str
+
+    def to_dict(self) -> dict[str, str]:
+        """For the result file."""
+        return {"id": self.id, "severity": self.severity.value, "text": self.text, "advice": self.advice}
+
+
+def read_attributes(key: Unwrapper) -> tuple[Attributes | None, str | None]:
+    """The key's attributes, or None and why there are none."""
+    if not isinstance(key, ShowsAttributes):
+        return None, "keys of this kind have no attributes to read"
+    try:
+        return dict(key.attributes()), None
+    except BackendUnavailable as error:
+        return None, f"the device did not answer: {error.code}"
+
+
+def judge_key(key: Unwrapper, attributes: Attributes | None) -> list[Finding]:
+    """The findings on a key, gravest first."""
+    findings = _public_half(key)
+    if key.capabilities.mode is UnwrapMode.SOFTWARE:
+        findings.append(
+            Finding(
+                "software-key",
+                Severity.INFO,
+                "a software key protects nothing: it is in a file and in the memory of this process",
+                "use it for development and as the reference only",
+            )
+        )
+    if attributes is not None:
+        findings += _protection(attributes) + _origin(attributes) + _uses(attributes)
+    return gravest_first(findings)
+
+
+def gravest_first(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings in the order of their weight."""
+    order = list(Severity)
+    return sorted(findings, key=lambda finding: order.index(finding.severity))
+
+
+def _public_half(key: Unwrapper) -> list[Finding]:
+    jwk = key.public_jwk
+    exponent = jwk.public_key().public_numbers().e
+    findings = []
+    if jwk.bits < MIN_RSA_BITS:
+        findings.append(
+            Finding(
+                "rsa-size",
+                Severity.HIGH,
+                f"the RSA key has {jwk.bits} bits, below {MIN_RSA_BITS} (RFC 7518 section 4.3)",
+                "make a key of 2048 bits or more",
+            )
+        )
+    if exponent < 3 or exponent % 2 == 0:  # noqa: PLR2004 - RFC 8017 section 3.1
+        findings.append(
+            Finding("rsa-exponent", Severity.HIGH, "the public exponent is not an odd number above 1", "make a new key")
+        )
+    return findings
+
+
+def _protection(attributes: Attributes) -> list[Finding]:
+    findings = []
+    if attributes.get("extractable") is True:
+        findings.append(
+            Finding(
+                "extractable",
+                Severity.HIGH,
+                "the private key can be extracted from the device (CKA_EXTRACTABLE is true)",
+                "make a new key with CKA_EXTRACTABLE false; this one cannot be trusted any more",
+            )
+        )
+    if attributes.get("sensitive") is False:
+        findings.append(
+            Finding(
+                "not-sensitive",
+                Severity.HIGH,
+                "the private key can be read in plain text (CKA_SENSITIVE is false)",
+                "make a new key with CKA_SENSITIVE true",
+            )
+        )
+    findings += [
+        Finding(
+            f"unknown-{name}",
+            Severity.MEDIUM,
+            f"the device does not say whether the private key is {name} (CKA_{name.upper()})",
+            "find out from the vendor's own tools",
+        )
+        for name in ("sensitive", "extractable")
+        if attributes.get(name) is None
+    ]
+    return findings
+
+
+def _origin(attributes: Attributes) -> list[Finding]:
+    findings = []
+    if attributes.get("always_sensitive") is False:
+        findings.append(
+            Finding(
+                "not-always-sensitive",
+                Severity.MEDIUM,
+                "the private key has not always been sensitive (CKA_ALWAYS_SENSITIVE is false)",
+                "generate the key on the device; an imported key was readable somewhere",
+            )
+        )
+    if attributes.get("never_extractable") is False:
+        findings.append(
+            Finding(
+                "once-extractable",
+                Severity.MEDIUM,
+                "the private key may have been extractable once (CKA_NEVER_EXTRACTABLE is false)",
+                "generate the key on the device with CKA_EXTRACTABLE false",
+            )
+        )
+    if attributes.get("local") is False:
+        findings.append(
+            Finding(
+                "not-local",
+                Severity.INFO,
+                "the device says that the key was not generated on it (CKA_LOCAL is false)",
+                "check where the key comes from; NSS says so of keys that it generated, too",
+            )
+        )
+    return findings
+
+
+_USES: tuple[tuple[str, Severity, str, str], ...] = (
+    (
+        "sign",
+        Severity.MEDIUM,
+        "the key may also sign (CKA_SIGN is true)",
+        "use one key for one purpose (RFC 8017 section 6): make the key without CKA_SIGN",
+    ),
+    (
+        "raw_rsa",
+        Severity.MEDIUM,
+        "the key may be used for raw RSA (CKM_RSA_X_509): whoever has the PIN can decrypt around the padding check",
+        "restrict the key with CKA_ALLOWED_MECHANISMS to CKM_RSA_PKCS_OAEP where the device enforces it",
+    ),
+    (
+        "rsa_pkcs",
+        Severity.MEDIUM,
+        "the key may be used with PKCS #1 v1.5 padding (CKM_RSA_PKCS), which leaks through its failures",
+        "restrict the key with CKA_ALLOWED_MECHANISMS to CKM_RSA_PKCS_OAEP where the device enforces it",
+    ),
+    (
+        "modifiable",
+        Severity.LOW,
+        "the attributes of the key can be changed (CKA_MODIFIABLE is true)",
+        "make the key with CKA_MODIFIABLE false once its label is final",
+    ),
+)
+
+
+def _uses(attributes: Attributes) -> list[Finding]:
+    findings = [
+        Finding(name.replace("_", "-"), severity, text, advice)
+        for name, severity, text, advice in _USES
+        if attributes.get(name) is True
+    ]
+    if attributes.get("decrypt") is True and attributes.get("unwrap") is True:
+        findings.append(
+            Finding(
+                "two-modes",
+                Severity.LOW,
+                "the key may both decrypt and unwrap",
+                "make keys for one mode: 'sealpass keys create --mode native' or '--mode in-token'",
+            )
+        )
+    for name, text in (("private", "seen without login"), ("token", "lost with the session")):
+        if attributes.get(name) is False:
+            findings.append(
+                Finding(
+                    f"not-{name}",
+                    Severity.MEDIUM,
+                    f"the private key can be {text} (CKA_{name.upper()} is false)",
+                    f"make a new key with CKA_{name.upper()} true",
+                )
+            )
+    return findings
+

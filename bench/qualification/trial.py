@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs contract cases against a key and records what happened, as plain values without secrets."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sealpass.bench.qualification.cases.case import OPENS, Case, Flow, NonceRule, Outcome, Unexpected
+from sealpass.bench.qualification.device import Subject
+from sealpass.core.errors import BackendUnavailable, DecryptionFailed, Error, TokenRejected
+
+
+class Status(StrEnum):
+    """What a case or a check says about the key."""
+
+    PASS = "pass"  # noqa: S105 - a verdict
+    FAIL = "fail"
+    NOT_SUPPORTED = "not-supported"
+    """The key cannot do what the profile needs: counts as a failure."""
+    NOT_APPLICABLE = "not-applicable"
+    """Outside what the profile needs, and the key does not have it: no judgement."""
+    INCONCLUSIVE = "inconclusive"
+    """Not measured, because the device stopped answering."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureShape:
+    """Everything by which a caller could tell one DecryptionFailed from another, and when it came."""
+
+    kind: str
+    text: str
+    arguments: str
+    members: str
+    has_cause: bool
+    has_context: bool
+
+    @classmethod
+    def of(cls, failure: BaseException) -> "FailureShape":
+        """The shape of an exception."""
+        return cls(
+            type(failure).__qualname__,
+            str(failure),
+            repr(failure.args),
+            repr(sorted(vars(failure).items())),
+            failure.__cause__ is not None,
+            failure.__context__ is not None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What happened to a token."""
+
+    outcome: Outcome
+    reason: str | None
+    """A RejectReason, the code of an operator error, or what a case of several steps saw."""
+    duration_ns: int
+    failure: FailureShape | None = None
+
+
+def observe(flow: Flow, case: Case) -> Observed:
+    """Make the case's token, send it, and tell what came back. Lets only KeyboardInterrupt and the like through."""
+    started = time.perf_counter_ns()
+    try:
+        token = case.make(flow)
+        started = time.perf_counter_ns()
+        password = case.open(flow, token)
+    except Exception as error:  # noqa: BLE001 - whatever a device raises is the observation
+        return _from_error(error, time.perf_counter_ns() - started)
+    duration = time.perf_counter_ns() - started
+    right = password == flow.password
+    return Observed(Outcome.ACCEPTED if right else Outcome.WRONG_PASSWORD, None, duration)
+
+
+def _from_error(error: Exception, duration: int) -> Observed:
+    if isinstance(error, DecryptionFailed):
+        return Observed(Outcome.FAILED, None, duration, FailureShape.of(error))
+    if isinstance(error, TokenRejected):
+        return Observed(Outcome.REJECTED, error.reason.value, duration)
+    if isinstance(error, Error):
+        return Observed(Outcome.ERROR, error.code, duration)
+    if isinstance(error, Unexpected):
+        return Observed(Outcome.ERROR, str(error), duration)
+    # The type only: the text of a foreign exception may hold anything.
+    return Observed(Outcome.ERROR, f"exception {type(error).__name__}", duration)
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """A case with its verdict."""
+
+    case: Case
+    status: Status
+    observed: Observed | None = None
+    nonce: NonceRule | None = None
+    reason: str | None = None
+    """Why there is nothing observed."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the result file."""
+        expected = self.case.expected
+        observed = self.observed
+        return {
+            "id": self.case.id,
+            "title": self.case.title,
+            "reference": self.case.reference,
+            "expected": {
+                "outcome": expected.outcome.value,
+                "reason": None if expected.reason is None else expected.reason.value,
+                "nonce": None if expected.nonce is None else expected.nonce.value,
+            },
+            "observed": None
+            if observed is None
+            else {
+                "outcome": observed.outcome.value,
+                "reason": observed.reason,
+                "nonce": None if self.nonce is None else self.nonce.value,
+            },
+            "status": self.status.value,
+            "reason": self.reason,
+            "duration_ns": None if observed is None else observed.duration_ns,
+        }
+
+
+def _judge(case: Case, observed: Observed, nonce: NonceRule | None) -> Status:
+    expected = case.expected
+    reason = None if expected.reason is None else expected.reason.value
+    right = (observed.outcome, observed.reason, nonce) == (expected.outcome, reason, expected.nonce)
+    return Status.PASS if right else Status.FAIL
+
+
+def run_case(subject: Subject, case: Case) -> CaseResult:
+    """Run one case with a nonce of its own."""
+    if case.not_applicable is not None:
+        return CaseResult(case, Status.NOT_APPLICABLE, reason=case.not_applicable)
+    flow = Flow(subject, password=case.password, lifetime=case.lifetime)
+    observed = observe(flow, case)
+    nonce = None if case.expected.nonce is None else flow.nonce_rule()
+    return CaseResult(case, _judge(case, observed, nonce), observed, nonce)
+
+
+_VALID = Case("V1", "a valid token", "RFC 7516 §5.2", OPENS, Flow.token)
+
+
+def send_valid_token(subject: Subject) -> Observed:
+    """Send one token that is right: what a key must still open after anything."""
+    return observe(Flow(subject), _VALID)
+
+
+def run_cases(subject: Subject, cases: Iterable[Case], done: Callable[[int], None]) -> list[CaseResult]:
+    """Run the cases in order; where the device is gone for good, the rest is inconclusive.
+
+    ``done`` is called with the number of cases behind.
+    """
+    results: list[CaseResult] = []
+    lost_at: str | None = None
+    for case in cases:
+        if lost_at is not None:
+            reason = f"the device stopped answering at case {lost_at}"
+            results.append(CaseResult(case, Status.INCONCLUSIVE, reason=reason))
+            continue
+        result = run_case(subject, case)
+        if _lost(result) and send_valid_token(subject).reason == BackendUnavailable.code:
+            lost_at = case.id
+            result = CaseResult(
+                case, Status.INCONCLUSIVE, result.observed, result.nonce, "the device stopped answering"
+            )
+        results.append(result)
+        done(len(results))
+    return results
+
+
+def _lost(result: CaseResult) -> bool:
+    return result.observed is not None and result.observed.reason == BackendUnavailable.code

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A private soft token in a directory of its own. Idempotent; a system-wide token store is never touched."""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sealpass.core.errors import ConfigError
+from sealpass.softhsm import softhsm2
+
+DEFAULT_TOKEN = "sealpass"
+_PIN_DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """A token ready for use."""
+
+    uri: str
+    """The token's URI; add ``object=…`` before the ``?`` to name a key."""
+    config: dict[str, str]
+    """Environment variables that the module needs *before* it is loaded."""
+    created: bool
+    """False where the token was there already."""
+
+
+KINDS: dict[str, Callable[[Path, str], tuple[str, dict[str, str], bool]]] = {"softhsm2": softhsm2.provision}
+
+
+def default_directory(kind: str) -> Path:
+    """Where tokens of a kind live unless the user says otherwise."""
+    data_home = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(data_home) / "sealpass" / kind
+
+
+def provision(kind: str = "softhsm2", directory: Path | None = None, token: str = DEFAULT_TOKEN) -> Provisioned:
+    """Make the token, or find it; PINs are drawn at random and kept in files of mode 0600 beside it.
+
+    Raises ConfigError where the module is missing or the directory cannot be used.
+    """
+    make = KINDS.get(kind)
+    if make is None:
+        raise ConfigError(f"no soft token of kind '{kind}'", hint=f"kinds: {', '.join(KINDS)}")
+    if not token or len(token.encode("utf-8")) > 32:
+        raise ConfigError("a token label has 1 to 32 bytes (PKCS#11 CK_TOKEN_INFO)")
+    where = (directory or default_directory(kind)).absolute()
+    try:
+        where.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(where):
+            for name in ("pin", "so-pin"):
+                _keep_pin(where / name)
+            uri, config, created = make(where, token)
+    except OSError as error:
+        raise ConfigError(f"cannot make a token in {where}: {error.strerror or error}") from None
+    return Provisioned(uri, config, created)
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """One provisioning at a time in a directory."""
+    with (directory / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _keep_pin(path: Path) -> None:
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write("".join(secrets.choice("0123456789") for _ in range(_PIN_DIGITS)) + "\n")

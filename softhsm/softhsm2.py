@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SoftHSM2: its configuration and its token.
+
+``softhsm2-util`` wants PINs in its arguments, where every user of the machine can read them. So the token is made
+through the module itself, in a child process that gets the PINs' file names: SoftHSM2 reads SOFTHSM2_CONF when it is
+initialised, and this process may have it loaded with another one.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from sealpass.core.errors import ConfigError, MissingDependency
+from sealpass.core.uri import KeyUri
+from sealpass.softhsm.modules import SOFTHSM2, find_module
+
+CONFIG_VARIABLE = "SOFTHSM2_CONF"
+CONFIG_TEMPLATE = """\
+# A private token store, made by sealpass.
+directories.tokendir = {tokens}
+objectstore.backend = file
+log.level = ERROR
+slots.removable = false
+"""
+
+
+def provision(directory: Path, token: str) -> tuple[str, dict[str, str], bool]:
+    """Make or find the token; the answer is its URI, its environment and whether it was made."""
+    if importlib.util.find_spec("pkcs11") is None:
+        raise MissingDependency("pkcs11", "pkcs11")
+    module = find_module(SOFTHSM2)
+    if any(character in str(directory) for character in "=#\n"):
+        raise ConfigError("SoftHSM2's configuration cannot name a directory with '=', '#' or a newline in it")
+    tokens = directory / "tokens"
+    tokens.mkdir(mode=0o700, exist_ok=True)
+    config = directory / "softhsm2.conf"
+    text = CONFIG_TEMPLATE.format(tokens=tokens)
+    if not config.exists() or config.read_text(encoding="utf-8") != text:
+        temporary = config.with_suffix(".new")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(config)
+    environment = {CONFIG_VARIABLE: str(config)}
+    child = subprocess.run(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-m", "sealpass.softhsm.initialise", str(module), token, str(directory)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if child.returncode != 0:
+        reason = (child.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise ConfigError(f"SoftHSM2 does not make a token in {directory}: {reason}")
+    uri = KeyUri(
+        "pkcs11",
+        {"token": token.encode("utf-8")},
+        {"module-path": os.fsencode(module), "pin-source": b"file:" + os.fsencode(directory / "pin")},
+    )
+    return str(uri), environment, child.stdout.strip() == "created"

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``sealpass keys``: make, import, list and publish keys."""
+
+import json
+
+import click
+
+from sealpass.backends.registry import key_maker, open_key
+from sealpass.cli.command import Group
+from sealpass.cli.input import read_file
+from sealpass.cli.options import force_login_option, json_option, key_argument
+from sealpass.cli.output import write_result
+from sealpass.cli.table import render
+from sealpass.core.algorithms import OAEP_BY_JWE_NAME
+from sealpass.core.capabilities import UnwrapMode
+from sealpass.core.errors import UnsupportedAlgorithm
+from sealpass.core.protocols import as_unwrapper
+
+RSA_BITS = (2048, 3072, 4096)
+AES_BITS = (128, 192, 256)
+DEFAULT_RSA_BITS = 2048
+
+mode_option = click.option(
+    "--mode",
+    type=click.Choice((UnwrapMode.NATIVE.value, UnwrapMode.IN_TOKEN.value)),
+    help="Where the content key goes: into our memory (native) or nowhere (in-token).  [default: native]",
+)
+self_signed_option = click.option(
+    "--self-signed", is_flag=True, help="Store a self-signed certificate too: Java sees no pair without one."
+)
+
+
+@click.group(cls=Group)
+def keys() -> None:
+    """Make, import, list and publish keys."""
+
+
+@keys.command(
+    examples=(
+        "sealpass keys create 'pkcs11:token=prod;object=e2ee-2026?pin-source=file:/run/secrets/pin'",
+        "sealpass keys create software:path=key.pem --bits 3072",
+        "sealpass keys create software:path=seal.jwk --aes 256",
+    ),
+)
+@key_argument
+@mode_option
+@click.option("--bits", type=click.Choice(RSA_BITS), help=f"Length of the RSA modulus.  [default: {DEFAULT_RSA_BITS}]")
+@self_signed_option
+@click.option(
+    "--aes", type=click.Choice(AES_BITS), help="Make an AES key of that many bits for sealing, not an RSA pair."
+)
+@force_login_option
+@json_option
+def create(
+    *,
+    uri: str,
+    mode: str | None,
+    bits: int | None,
+    self_signed: bool,
+    aes: int | None,
+    force_login: bool,
+    as_json: bool,
+) -> None:
+    """Make a key on the device and print the URI that opens it.
+
+    Needs a URI that says where the key goes and no key answers to. The private half is sensitive and not
+    extractable; one key serves one mode.
+    """
+    if aes is not None and (mode is not None or bits is not None or self_signed):
+        raise click.UsageError(
+            "--mode, --bits and --self-signed are for RSA pairs, not for --aes", click.get_current_context()
+        )
+    maker = key_maker(uri, force_login=force_login)
+    if aes is not None:
+        made = maker.create_aes(aes)
+    else:
+        made = maker.create_rsa(
+            bits or DEFAULT_RSA_BITS, UnwrapMode(mode or UnwrapMode.NATIVE), self_signed=self_signed
+        )
+    write_result({"uri": str(made)}, str(made), as_json=as_json)
+
+
+@keys.command(
+    "import",
+    examples=("sealpass keys import 'pkcs11:token=test;object=old?pin-source=env:PIN' --pem old.pem --mode native",),
+)
+@key_argument
+@click.option(
+    "--pem", metavar="FILE", required=True, type=click.Path(), help="Private RSA key, PKCS #8 PEM, unencrypted."
+)
+@mode_option
+@self_signed_option
+@force_login_option
+@json_option
+def import_(*, uri: str, pem: str, mode: str | None, self_signed: bool, force_login: bool, as_json: bool) -> None:
+    """Store an existing RSA key and print the URI that opens it.
+
+    For tests and migrations: a key that was ever in a file has left the protection of any device.
+    """
+    content = read_file(pem, "the file of --pem")
+    made = key_maker(uri, force_login=force_login).import_rsa(
+        content, UnwrapMode(mode or UnwrapMode.NATIVE), self_signed=self_signed
+    )
+    write_result({"uri": str(made)}, str(made), as_json=as_json)
+
+
+@keys.command(
+    "list",
+    examples=("sealpass keys list 'pkcs11:token=prod?pin-source=file:/run/secrets/pin'",),
+)
+@key_argument
+@force_login_option
+@json_option
+def list_(*, uri: str, force_login: bool, as_json: bool) -> None:
+    """List the keys that a URI selects; each printed URI opens its key.
+
+    The URI may name a token without an object.
+    """
+    found = list(key_maker(uri, force_login=force_login).list_keys())
+    members = [
+        {"uri": str(key.uri), "kind": key.kind, "key_id": key.key_id, "modes": [mode.value for mode in key.modes]}
+        for key in found
+    ]
+    rows = [(key.kind, key.key_id or "-", ",".join(key.modes) or "-", str(key.uri)) for key in found]
+    write_result(members, render(rows, ("KIND", "KEY ID", "MODES", "URI")), as_json=as_json)
+
+
+@keys.command(examples=('sealpass keys jwk "$KEY" --alg RSA-OAEP-256 > server.jwk',))
+@key_argument
+@click.option(
+    "--alg", type=click.Choice(tuple(OAEP_BY_JWE_NAME)), help="Pin the JWK to one algorithm, which the key must know."
+)
+@force_login_option
+@json_option
+def jwk(*, uri: str, alg: str | None, force_login: bool, as_json: bool) -> None:
+    """Print the public half of a key as a JWK (RFC 7517).
+
+    Its kid is the thumbprint (RFC 7638). The output is JSON with or without --json.
+    """
+    with open_key(uri, force_login=force_login) as opened:
+        key = as_unwrapper(opened)
+        if alg is not None and OAEP_BY_JWE_NAME[alg] not in key.capabilities.unwrap:
+            raise UnsupportedAlgorithm(f"this key does not unwrap {alg}")
+        members = key.public_jwk.to_dict(alg)
+    write_result(members, json.dumps(members, indent=2), as_json=as_json)

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arguments and options that several commands share, so that one name means one thing everywhere."""
+
+import click
+
+from sealpass.cli.profiles import PROFILE_NAMES
+
+
+def _not_empty(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value == "":
+        raise click.BadParameter("it is empty; is the shell variable set?")
+    return value
+
+
+key_argument = click.argument("uri", metavar="KEY")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON: the result on standard output, an error on standard error."
+)
+force_login_option = click.option(
+    "--force-login", is_flag=True, help="Log in even where one more wrong PIN locks the token."
+)
+profile_option = click.option(
+    "--profile",
+    type=click.Choice(PROFILE_NAMES),
+    default="sealpass",
+    show_default=True,
+    envvar="SEALPASS_PROFILE",
+    show_envvar=True,
+    help="Dialect of the token; jwe is any RSA-OAEP JWE, without a nonce.",
+)
+pointer_option = click.option(
+    "--pointer",
+    metavar="POINTER",
+    help="JSON Pointer to the password in the payload; profile airlock-jwe only.  [default: /password]",
+)
+nonce_option = click.option(
+    "--nonce", metavar="NONCE", callback=_not_empty, help="The nonce that the server announced; not secret."
+)
+allow_sha1_option = click.option(
+    "--allow-sha1", is_flag=True, help="Also take RSA-OAEP with SHA-1, for tokens that can do nothing else."
+)

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of commands. A new command is a new module and one entry here."""
+
+import click
+
+from sealpass import __version__
+from sealpass.cli.command import Entry, LazyGroup
+
+PROGRAM = "sealpass"
+COMPLETION_VARIABLE = "_SEALPASS_COMPLETE"
+
+COMMANDS = {
+    "qualify": Entry("sealpass.cli.qualify", "Qualify a device for unwrapping passwords."),
+    "doctor": Entry("sealpass.cli.doctor", "Open a key and say what it can do."),
+    "backends": Entry("sealpass.cli.backends", "Show which devices this version works with, and how."),
+    "keys": Entry("sealpass.cli.keys", "Make, import, list and publish keys."),
+    "encrypt": Entry("sealpass.cli.encrypt", "Encrypt a password to a key, as the browser does."),
+    "unwrap": Entry("sealpass.cli.unwrap", "Take the password out of a token, offline."),
+    "softhsm": Entry("sealpass.cli.softhsm", "Set up soft tokens for development and tests."),
+    "completion": Entry("sealpass.cli.completion", "Print the completion script for a shell."),
+}
+
+
+@click.group(PROGRAM, cls=LazyGroup, entries=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message=f"{PROGRAM} %(version)s")
+@click.option("--debug", is_flag=True, expose_value=False, help="Print tracebacks, without messages and values.")
+def root() -> None:
+    """Unwrap passwords that the browser encrypted inside an HSM, and qualify the HSM for it.
+
+    KEY is always a URI: pkcs11:token=NAME;object=LABEL?pin-source=file:PATH or software:path=FILE.
+    Passwords and tokens come on standard input. Data goes to standard output, words to standard error;
+    every command takes --json.
+
+    Exit status: 0 done or passed; 1 measured, and it fails (also a refused token); 2 the command, URI, configuration
+    or a file is wrong; 3 the device is not reachable or refuses to log in; 4 inconclusive; 70 a bug in sealpass;
+    130 interrupted.
+    """

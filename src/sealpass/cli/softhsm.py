@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``sealpass softhsm``: soft tokens for development and tests."""
+
+import shlex
+from pathlib import Path
+
+import click
+
+from sealpass.cli.command import Group
+from sealpass.cli.options import json_option
+from sealpass.cli.output import write_result
+from sealpass.softhsm.provisioning import DEFAULT_TOKEN, KINDS, provision
+
+
+@click.group(cls=Group)
+def softhsm() -> None:
+    """Set up soft tokens for development and tests."""
+
+
+@softhsm.command(
+    examples=(
+        "sealpass softhsm init",
+        "sealpass softhsm init --kind softhsm2 --dir ./token --token test --json",
+    ),
+)
+@click.option(
+    "--kind", type=click.Choice(tuple(KINDS)), default="softhsm2", show_default=True, help="Which soft token."
+)
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the token lives.  [default: one directory per kind in $XDG_DATA_HOME/sealpass]",
+)
+@click.option("--token", default=DEFAULT_TOKEN, show_default=True, help="Label of the token.")
+@json_option
+def init(*, kind: str, directory: Path | None, token: str, as_json: bool) -> None:
+    """Make a private soft token, or find the one made before.
+
+    Prints the token's URI (add ;object=LABEL before the ? to name a key), then the export lines that a shell needs
+    before the token's module is loaded. PINs are drawn at random into files that only you can read. A system-wide
+    token store is never touched. Needs the soft token's module and 'sealpass[pkcs11]'.
+    """
+    made = provision(kind, directory, token)
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in made.config.items()]
+    click.echo(f"{'made' if made.created else 'found'} the token '{token}'", err=True)
+    write_result({"uri": made.uri, "config": made.config}, "\n".join((made.uri, *exports)), as_json=as_json)

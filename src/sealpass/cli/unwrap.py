@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``sealpass unwrap``: one token, one password, offline."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import click
+
+from sealpass.backends.registry import open_key
+from sealpass.cli.command import Command
+from sealpass.cli.failures import FAILED
+from sealpass.cli.input import read_token
+from sealpass.cli.options import (
+    allow_sha1_option,
+    force_login_option,
+    json_option,
+    key_argument,
+    nonce_option,
+    pointer_option,
+    profile_option,
+)
+from sealpass.cli.output import warn, write, write_result
+from sealpass.cli.profiles import PLAIN_JWE, chosen_profile
+from sealpass.core import base64url, jwe
+from sealpass.core.contract import Profile, unwrap_password
+from sealpass.core.diagnose import diagnose as find_cause
+from sealpass.core.errors import RejectReason, TokenRejected
+from sealpass.core.nonces import MemoryNonceStore, NonceRecord, Purpose
+from sealpass.core.protocols import Unwrapper, as_unwrapper
+
+_SESSION = "offline"
+"""There is no login flow here; the nonce record wants a name for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenKeys:
+    """The keys of the command line as the contract wants them; whoever opened them closes them."""
+
+    keys: tuple[Unwrapper, ...]
+
+    @property
+    def current(self) -> Unwrapper:
+        return self.keys[0]
+
+    def find(self, kid: str) -> Unwrapper | None:
+        return next((key for key in self.keys if key.key_id == kid), None)
+
+    def named_by(self, token: jwe.CompactJwe) -> Unwrapper:
+        """The key that the token names; the current one where it names none, or none of these."""
+        return self.find(str(token.header.get("kid"))) or self.current
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        'sealpass unwrap "$KEY" --nonce "$NONCE" < token.txt',
+        'sealpass unwrap "$KEY" --previous "$OLD_KEY" --diagnose < token.txt',
+    ),
+)
+@key_argument
+@profile_option
+@nonce_option
+@click.option(
+    "--previous",
+    metavar="URI",
+    multiple=True,
+    envvar="SEALPASS_PREVIOUS",
+    show_envvar=True,
+    help="A key from before a rotation, for tokens whose kid names it; may be repeated.",
+)
+@allow_sha1_option
+@pointer_option
+@click.option("--diagnose", is_flag=True, help="Say why the token does not open, in place of opening it.")
+@force_login_option
+@json_option
+def unwrap(  # noqa: PLR0913 - click passes every option by name
+    *,
+    uri: str,
+    profile: str,
+    nonce: str | None,
+    previous: tuple[str, ...],
+    allow_sha1: bool,
+    pointer: str | None,
+    diagnose: bool,
+    force_login: bool,
+    as_json: bool,
+) -> None:
+    """Take the password out of a token, offline.
+
+    Reads the token from standard input and prints the password and a newline; with profile jwe it prints the payload
+    byte for byte (JSON: base64url).
+
+    For trying a device and for looking into a single token. It is no service: it remembers no nonce, so it cannot
+    tell a replay, and --diagnose answers what no sender may learn. Keep both away from whatever senders can reach.
+    """
+    rules = chosen_profile(profile, allow_sha1=allow_sha1, pointer=pointer, nonce=nonce)
+    plain = rules.name == PLAIN_JWE.name
+    token = read_token()
+    with ExitStack() as stack:
+        ring = _OpenKeys(
+            tuple(as_unwrapper(stack.enter_context(open_key(one, force_login=force_login))) for one in (uri, *previous))
+        )
+        if diagnose:
+            _diagnose(token, ring, rules, nonce, as_json=as_json)
+        elif plain:
+            payload = jwe.decrypt(token, ring.named_by(jwe.parse(token, jwe.plain_members)))
+            if as_json:
+                write_result({"payload": base64url.encode(payload).decode("ascii")}, "", as_json=True)
+            else:
+                write(payload)
+        else:
+            if nonce is None:
+                warn("no --nonce: offline a replay cannot be told from a fresh token", as_json=as_json)
+            password = _open(token, ring, rules, nonce)
+            write_result({"password": password}, password, as_json=as_json)
+
+
+def _open(token: bytes, ring: _OpenKeys, rules: Profile, nonce: str | None) -> str:
+    """The password, by the same path as a server's; the nonce record is written from the token itself."""
+    parsed = rules.parse(token)
+    header = parsed.header
+    if nonce is not None and header["nonce"] != nonce:
+        raise TokenRejected(RejectReason.NONCE, "the nonce is not the one of --nonce")
+    nonces = MemoryNonceStore()
+    nonces.put(
+        NonceRecord(
+            nonce=header["nonce"],
+            session=_SESSION,
+            purpose=Purpose.CHECK,
+            profile=rules.name,
+            alg=header["alg"],
+            encs=(header["enc"],),
+            kid=ring.named_by(parsed).key_id,
+        )
+    )
+    return unwrap_password(token, ring, rules, nonces, _SESSION, Purpose.CHECK)
+
+
+def _diagnose(token: bytes, ring: _OpenKeys, rules: Profile, nonce: str | None, *, as_json: bool) -> None:
+    """Print one sentence; exit status 1 where something is wrong."""
+    profile = None if rules.name == PLAIN_JWE.name else rules
+    sentence = find_cause(token, _expected_first(token, ring, rules), profile, nonce=nonce)
+    fine = sentence.startswith("nothing is wrong")
+    write_result({"opens": fine, "diagnosis": sentence}, sentence, as_json=as_json)
+    if not fine:
+        click.get_current_context().exit(FAILED)
+
+
+def _expected_first(token: bytes, ring: _OpenKeys, rules: Profile) -> Sequence[Unwrapper]:
+    """The keys, the one that unwrap would take in front."""
+    try:
+        parsed = jwe.parse(token, jwe.plain_members) if rules.name == PLAIN_JWE.name else rules.parse(token)
+    except TokenRejected:
+        return ring.keys
+    expected = ring.named_by(parsed)
+    return (expected, *(key for key in ring.keys if key is not expected))

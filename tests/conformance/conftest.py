@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The devices of the conformance suite. ``--key-uri URI`` adds a real one."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from pkcs11 import Session
+
+from sealpass.backends import matrix
+from sealpass.backends.pkcs11.rsa_key import Pkcs11RsaKey
+from sealpass.backends.registry import open_key
+from sealpass.core.protocols import Key, Unwrapper, as_unwrapper
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device under test: how to get at a key of it, and what the written matrix says."""
+
+    name: str
+    uri: Callable[[pytest.FixtureRequest], str]
+    row: matrix.Row | None
+
+
+DEVICES = (
+    Device("software", lambda request: str(request.getfixturevalue("software_uri")), matrix.SOFTWARE_RSA),
+    Device("softhsm2", lambda request: str(request.getfixturevalue("softhsm2").shared_key()), matrix.SOFTHSM2_NATIVE),
+)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every test of this folder that asks for a device on each of them."""
+    if "device" in metafunc.fixturenames:
+        given = metafunc.config.getoption("--key-uri")
+        real = [Device(uri.split("?")[0], lambda _, uri=uri: uri, None) for uri in given]
+        devices = [*DEVICES, *real]
+        metafunc.parametrize("device", devices, ids=[device.name for device in devices], scope="session")
+
+
+@pytest.fixture
+def uri(device: Device, request: pytest.FixtureRequest) -> str:
+    """A key URI of the device."""
+    return device.uri(request)
+
+
+@pytest.fixture
+def key(uri: str) -> Iterator[Unwrapper]:
+    """The key, open, with failures released at once; the token is checked for leftovers."""
+    with open_key(uri, failure_floor=0) as opened, open_key(uri) as witness:
+        before = _objects(witness)
+        yield as_unwrapper(opened)
+        assert _objects(witness) == before, "the test left objects in the token"
+
+
+def _objects(key: Key) -> int:
+    """How many objects, session objects included, the token shows."""
+    if not isinstance(key, Pkcs11RsaKey):
+        return 0
+    session: Session = key._connection.open_session()
+    try:
+        return len(list(session.get_objects({})))
+    finally:
+        session.close()

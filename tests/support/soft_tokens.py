@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Soft tokens for tests: one private directory a worker process, made by the project's own provisioning."""
+
+import itertools
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sealpass.backends.registry import key_maker
+from sealpass.core.capabilities import UnwrapMode
+from sealpass.core.uri import KeyUri
+from sealpass.softhsm.provisioning import provision
+
+
+@dataclass
+class SoftToken:
+    """A token of one worker. Keys are made once and shared by the tests that do not change them."""
+
+    uri: KeyUri
+    directory: Path
+    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+    _shared: dict[UnwrapMode, str] = field(default_factory=dict)
+
+    @property
+    def pin(self) -> str:
+        """The user PIN."""
+        return (self.directory / "pin").read_text().strip()
+
+    def key_uri(self, label: str) -> str:
+        """The URI of a key by its label."""
+        return str(self.uri.replace(path={"object": label.encode()}))
+
+    def fresh_label(self) -> str:
+        """A label that no key has."""
+        return f"key-{next(self._numbers)}"
+
+    def new_key(self, mode: UnwrapMode = UnwrapMode.NATIVE, *, self_signed: bool = False) -> str:
+        """A new RSA-2048 key."""
+        return str(key_maker(self.key_uri(self.fresh_label())).create_rsa(2048, mode, self_signed=self_signed))
+
+    def shared_key(self, mode: UnwrapMode = UnwrapMode.NATIVE) -> str:
+        """The RSA-2048 key of this worker for a mode."""
+        if mode not in self._shared:
+            self._shared[mode] = self.new_key(mode)
+        return self._shared[mode]
+
+
+def make_soft_token(kind: str, directory: Path) -> SoftToken:
+    """Provision a token and put its variables into this process's environment, before the module is loaded."""
+    provisioned = provision(kind, directory)
+    os.environ.update(provisioned.config)
+    return SoftToken(KeyUri.parse(provisioned.uri), directory)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``thread_stress.py URI SECONDS [stock]``: four threads unwrap, find and open sessions at once, every result checked.
+
+With ``stock`` python-pkcs11 initialises the module itself, with C_Initialize(NULL): the way that corrupts SoftHSM's
+memory. Exit 0 = every result right; a crash is the process's own end.
+"""
+
+import secrets
+import sys
+import threading
+import time
+
+from sealpass.backends.pkcs11 import library
+from sealpass.backends.pkcs11.objects import find_key
+from sealpass.backends.pkcs11.rsa_key import Pkcs11RsaKey
+from sealpass.backends.registry import open_key
+from sealpass.core.algorithms import A256GCM, RSA_OAEP
+from sealpass.core.oaep import oaep_encrypt
+from sealpass.core.uri import KeyUri
+from tests.support.gcm import encrypt_content
+
+THREADS = 4
+
+
+def stock_library(path: str, _functions: object, _module_args: object) -> object:
+    """python-pkcs11's own way to load a module."""
+    from pkcs11 import _pkcs11
+
+    return _pkcs11.lib(path)
+
+
+def main() -> int:
+    """Run; print the number of operations."""
+    uri, seconds = KeyUri.parse(sys.argv[1]), float(sys.argv[2])
+    if "stock" in sys.argv[3:]:
+        library._locking_library = stock_library  # type: ignore[assignment]
+    key = open_key(uri)
+    assert isinstance(key, Pkcs11RsaKey)
+    cek = secrets.token_bytes(32)
+    encrypted_key = oaep_encrypt(key.public_jwk.public_key(), cek, RSA_OAEP)
+    iv, ciphertext, tag = encrypt_content(cek, b"payload", b"aad")
+    done, wrong = [0] * THREADS, [0] * THREADS
+    end = time.monotonic() + seconds
+
+    def work(me: int) -> None:
+        while time.monotonic() < end:
+            with key.unwrap(encrypted_key, RSA_OAEP, A256GCM) as content_key:
+                wrong[me] += content_key.decrypt(iv, ciphertext, tag, b"aad") != b"payload"
+            session = key._connection.open_session()
+            found = find_key(session, uri)
+            wrong[me] += found.handle != key._handle  # type: ignore[attr-defined]
+            session.close()
+            done[me] += 1
+
+    threads = [threading.Thread(target=work, args=(me,)) for me in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    key.close()
+    print(sum(done), "operations,", sum(wrong), "wrong")
+    return 1 if sum(wrong) or not all(done) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

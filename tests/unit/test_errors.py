@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from sealpass.core import errors
+from sealpass.core.errors import (
+    AuthenticationFailed,
+    BackendUnavailable,
+    ConfigError,
+    DecryptionFailed,
+    Error,
+    KeyNotFound,
+    MissingDependency,
+    OperatorError,
+    RejectReason,
+    TokenRejected,
+    UnsupportedAlgorithm,
+)
+
+CODES = {
+    Error: "error",
+    TokenRejected: "token-rejected",
+    DecryptionFailed: "decryption-failed",
+    OperatorError: "operator-error",
+    ConfigError: "config",
+    KeyNotFound: "key-not-found",
+    UnsupportedAlgorithm: "unsupported-algorithm",
+    AuthenticationFailed: "authentication-failed",
+    BackendUnavailable: "backend-unavailable",
+    MissingDependency: "missing-dependency",
+}
+
+
+def error_classes() -> list[type[Error]]:
+    found = [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, Error)]
+    assert found
+    return found
+
+
+def test_codes_are_the_published_ones() -> None:
+    """Codes are stable across releases: people count and match them."""
+    assert {kind: kind.code for kind in error_classes()} == CODES
+
+
+def test_codes_are_unique() -> None:
+    """A code names one class."""
+    codes = [kind.code for kind in error_classes()]
+    assert len(set(codes)) == len(codes)
+
+
+@pytest.mark.parametrize("kind", [TokenRejected, DecryptionFailed])
+def test_failures_of_senders_are_not_operator_errors(kind: type[Error]) -> None:
+    """What a sender causes is never caught as something for an operator."""
+    assert not issubclass(kind, OperatorError)
+
+
+@pytest.mark.parametrize(
+    "kind", [ConfigError, KeyNotFound, UnsupportedAlgorithm, AuthenticationFailed, BackendUnavailable, MissingDependency]
+)
+def test_errors_for_operators_share_a_base(kind: type[Error]) -> None:
+    """One except clause catches everything that an operator must act upon."""
+    assert issubclass(kind, OperatorError)
+
+
+def test_decryption_failed_has_one_text() -> None:
+    """Two failures cannot be told apart by what they say."""
+    first, second = DecryptionFailed(), DecryptionFailed()
+    assert str(first) == str(second) == DecryptionFailed.TEXT
+    assert first.args == second.args == (DecryptionFailed.TEXT,)
+    assert vars(first) == vars(second) == {}
+
+
+def test_decryption_failed_takes_no_text_of_its_own() -> None:
+    """Nobody can give it a second text by mistake."""
+    with pytest.raises(TypeError):
+        DecryptionFailed("padding")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("reason", RejectReason)
+def test_token_rejected_says_why(reason: RejectReason) -> None:
+    """The reason stands in an attribute for programs and in the text for people."""
+    error = TokenRejected(reason, "because")
+    assert error.reason is reason
+    assert str(error) == f"token rejected ({reason.value}): because"
+
+
+def test_reject_reasons_are_the_published_ones() -> None:
+    """Reasons are stable: they are logged and counted."""
+    assert {reason.value for reason in RejectReason} == {
+        "size",
+        "form",
+        "header",
+        "algorithm",
+        "nonce",
+        "key-retired",
+        "length",
+    }
+
+
+def test_hint_of_the_raiser_wins_over_the_hint_of_the_class() -> None:
+    """Whoever knows more than the class says so, without changing the class."""
+    assert KeyNotFound("none").hint == KeyNotFound.hint != ""
+    assert KeyNotFound("none", hint="look there").hint == "look there"
+    assert KeyNotFound("none").hint == KeyNotFound.hint
+
+
+@pytest.mark.parametrize("kind", [TokenRejected, DecryptionFailed, KeyNotFound, UnsupportedAlgorithm, AuthenticationFailed])
+def test_classes_with_one_next_step_name_it(kind: type[Error]) -> None:
+    """Where only one thing can be done next, the class itself says which."""
+    assert kind.hint
+
+
+@pytest.mark.parametrize("retryable", [True, False])
+def test_backend_unavailable_says_whether_to_try_again(retryable: bool) -> None:  # noqa: FBT001 - a parameter
+    """A caller decides on the attribute, never on the text."""
+    assert BackendUnavailable("gone", retryable=retryable).retryable is retryable
+
+
+def test_missing_dependency_names_the_install_command() -> None:
+    """The hint is the command to copy."""
+    error = MissingDependency("awskms", "boto3")
+    assert error.hint == "pip install 'sealpass[awskms]'"
+    assert error.extra == "awskms"
+    assert "boto3" in str(error)

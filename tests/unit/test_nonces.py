@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+import sys
+
+import pytest
+
+from sealpass.core.errors import BackendUnavailable
+from sealpass.core.nonces import MemoryNonceStore, NonceRecord, Purpose
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _record(nonce: str, session: str = "s", lifetime: float = 300) -> NonceRecord:
+    return NonceRecord(nonce, session, Purpose.CHECK, "sealpass", "RSA-OAEP-256", ("A256GCM",), "kid", lifetime)
+
+
+@contextmanager
+def _eager_thread_switches() -> Iterator[None]:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_a_record_comes_out_as_it_went_in_and_once() -> None:
+    """The second consumer gets nothing."""
+    store = MemoryNonceStore()
+    store.put(_record("n"))
+    assert len(store) == 1
+    assert store.consume("n") == _record("n")
+    assert store.consume("n") is None
+    assert len(store) == 0
+
+
+@pytest.mark.parametrize("nonce", ["", "N", "n ", "n=", "other"])
+def test_nonces_compare_as_exact_strings(nonce: str) -> None:
+    """No trimming, no case folding, no decoding; a wrong guess leaves the record."""
+    store = MemoryNonceStore()
+    store.put(_record("n"))
+    assert store.consume(nonce) is None
+    assert store.consume("n") is not None
+
+
+def test_single_use_under_threads() -> None:
+    """Whoever races, each record goes to exactly one thread."""
+    nonces = [f"n{number}" for number in range(300)]
+    store = MemoryNonceStore(per_session=len(nonces))
+    for nonce in nonces:
+        store.put(_record(nonce))
+    taken: list[str] = []
+    start = threading.Barrier(8)
+
+    def race() -> None:
+        start.wait()
+        taken.extend(record.nonce for nonce in nonces if (record := store.consume(nonce)) is not None)
+
+    threads = [threading.Thread(target=race) for _ in range(8)]
+    with _eager_thread_switches():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert Counter(taken) == Counter(nonces)
+    assert len(store) == 0
+
+
+def test_put_and_consume_under_threads_keep_the_books() -> None:
+    """Sessions that come and go at once leave neither records nor session entries behind."""
+    store = MemoryNonceStore(per_session=4)
+    start = threading.Barrier(6)
+    served: list[bool] = []
+
+    def one_session(name: str) -> None:
+        start.wait()
+        for number in range(200):
+            nonce = f"{name}-{number}"
+            store.put(_record(nonce, session=f"shared{number % 2}"))
+            served.append(store.consume(nonce) is not None)
+
+    threads = [threading.Thread(target=one_session, args=(str(name),)) for name in range(6)]
+    with _eager_thread_switches():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(served) == 1200
+    assert len(store) == 0
+    assert store._sessions == {}
+
+
+@pytest.mark.parametrize(("age", "alive"), [(0, True), (9.99, True), (10, False), (11, False)])
+def test_records_expire(age: float, alive: bool) -> None:  # noqa: FBT001 - a parameter
+    """At the end of its life a nonce is as good as unknown; asking for it removed it."""
+    clock = _Clock()
+    store = MemoryNonceStore(clock=clock)
+    store.put(_record("n", lifetime=10))
+    clock.now += age
+    assert (store.consume("n") is not None) == alive
+    assert len(store) == 0
+
+
+def test_lifetime_counts_from_put() -> None:
+    """Two records of different lives, put at different times."""
+    clock = _Clock()
+    store = MemoryNonceStore(clock=clock)
+    store.put(_record("short", lifetime=5))
+    clock.now = 4
+    store.put(_record("late", lifetime=5))
+    clock.now = 8
+    assert store.consume("short") is None
+    assert store.consume("late") is not None
+
+
+def test_a_full_store_refuses_and_keeps_the_others() -> None:
+    """Nobody can push out the nonces of other sessions by asking for many."""
+    store = MemoryNonceStore(capacity=3)
+    for session in "abc":
+        store.put(_record(f"n-{session}", session))
+    with pytest.raises(BackendUnavailable, match="3 nonces are outstanding") as caught:
+        store.put(_record("n-d", "d"))
+    assert caught.value.retryable
+    assert len(store) == 3
+    assert all(store.consume(f"n-{session}") for session in "abc")
+    assert store.consume("n-d") is None
+
+
+def test_a_full_store_forgets_the_expired_first() -> None:
+    """Abandoned logins cost room only for their lifetime."""
+    clock = _Clock()
+    store = MemoryNonceStore(capacity=3, clock=clock)
+    store.put(_record("old-1", "a", lifetime=5))
+    store.put(_record("old-2", "b", lifetime=5))
+    store.put(_record("young", "b", lifetime=50))
+    clock.now = 5
+    store.put(_record("new", "c"))
+    assert len(store) == 2
+    assert store.consume("young") is not None
+    assert store.consume("new") is not None
+    assert store._sessions == {}
+
+
+def test_a_session_loses_its_own_oldest_nonce() -> None:
+    """A client that only ever asks fills its own share, and no more than that."""
+    store = MemoryNonceStore(per_session=2)
+    store.put(_record("other", "b"))
+    for number in range(3):
+        store.put(_record(f"n{number}", "a"))
+    assert store.consume("n0") is None
+    assert store.consume("n1") is not None
+    assert store.consume("n2") is not None
+    assert store.consume("other") is not None
+
+
+def test_a_session_at_its_cap_still_gets_a_nonce_from_a_full_store() -> None:
+    """It gives up its own oldest one, so nothing of others is needed."""
+    store = MemoryNonceStore(capacity=2, per_session=2)
+    store.put(_record("n0", "a"))
+    store.put(_record("n1", "a"))
+    store.put(_record("n2", "a"))
+    assert len(store) == 2
+    assert store.consume("n0") is None
+    assert store.consume("n2") is not None
+
+
+def test_using_a_nonce_frees_its_place_in_the_session() -> None:
+    """The cap counts outstanding nonces, not those ever issued."""
+    store = MemoryNonceStore(per_session=2)
+    store.put(_record("n0"))
+    store.put(_record("n1"))
+    assert store.consume("n1") is not None
+    store.put(_record("n2"))
+    assert store.consume("n0") is not None
+    assert store.consume("n2") is not None
+
+
+def test_records_are_frozen() -> None:
+    """What was announced cannot be changed later."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        _record("n").kid = "other"  # type: ignore[misc]
+
+
+def test_purposes_are_the_published_ones() -> None:
+    """They stand in stored records of other nonce stores."""
+    assert {purpose.value for purpose in Purpose} == {"check", "change", "reset", "register", "admin-set"}
