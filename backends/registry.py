@@ -57,7 +57,7 @@ def family(scheme: str) -> Family:
     if entry is None:
         raise ConfigError(f"no backend for '{scheme}:'", hint=f"schemes: {', '.join(_FAMILIES)}")
     try:
-        return cast(Family, importlib.import_module(entry.module))
+        return cast("Family", importlib.import_module(entry.module))
     except ModuleNotFoundError as error:
         # A missing module of our own is a bug, not a missing extra.
         if entry.extra is None or (error.name or "").startswith("sealpass"):

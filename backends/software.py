@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from cryptography.exceptions import InvalidTag
-from cryptography.exceptions import UnsupportedAlgorithm as UnknownKeyType
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -47,6 +46,7 @@ ATTRIBUTES = UriAttributes(path=frozenset({"path"}), query=frozenset(), required
 DEFAULT_FLOOR_SECONDS = 0.05
 GCM_NONCE_BYTES = 12
 _GCM_BY_KEY_BYTES = {enc.cek_bytes: enc for enc in (A128GCM, A192GCM, A256GCM)}
+
 
 class _SoftwareKey:
     """What both kinds of software key share: the URI and closing."""
@@ -81,7 +81,9 @@ class _SoftwareKey:
 class SoftwareRsaKey(_SoftwareKey):
     """An RSA private key in memory: :class:`~sealpass.core.protocols.Unwrapper`."""
 
-    def __init__(self, uri: KeyUri, private_key: rsa.RSAPrivateKey, floor_seconds: float = DEFAULT_FLOOR_SECONDS) -> None:
+    def __init__(
+        self, uri: KeyUri, private_key: rsa.RSAPrivateKey, floor_seconds: float = DEFAULT_FLOOR_SECONDS
+    ) -> None:
         super().__init__(uri)
         self._private_key = private_key
         self.public_jwk = PublicJwk.from_public_key(private_key.public_key())
@@ -211,12 +213,12 @@ class _FileKeyMaker:
     def create_rsa(self, bits: int, mode: UnwrapMode, *, self_signed: bool = False) -> KeyUri:
         if not MIN_RSA_BITS <= bits <= MAX_RSA_BITS:
             raise ConfigError(f"an RSA key has {MIN_RSA_BITS} to {MAX_RSA_BITS} bits")
-        return self._store(rsa.generate_private_key(public_exponent=65537, key_size=bits), mode, self_signed)
+        return self._store(rsa.generate_private_key(public_exponent=65537, key_size=bits), mode, self_signed=self_signed)
 
     def import_rsa(self, pem: bytes, mode: UnwrapMode, *, self_signed: bool = False) -> KeyUri:
-        return self._store(load_rsa_private_key(pem), mode, self_signed)
+        return self._store(load_rsa_private_key(pem), mode, self_signed=self_signed)
 
-    def _store(self, key: rsa.RSAPrivateKey, mode: UnwrapMode, self_signed: bool) -> KeyUri:
+    def _store(self, key: rsa.RSAPrivateKey, mode: UnwrapMode, *, self_signed: bool) -> KeyUri:
         if mode is UnwrapMode.IN_TOKEN:
             raise UnsupportedAlgorithm("a key file has no in-token mode")
         if self_signed:
@@ -246,6 +248,6 @@ class _FileKeyMaker:
                 yield KeyListing(self._uri, f"AES-{key.bits}", key.key_id)
 
 
-def key_maker(uri: KeyUri, options: OpenOptions) -> KeyMaker:
+def key_maker(uri: KeyUri, options: OpenOptions) -> KeyMaker:  # noqa: ARG001 - a file asks for no login
     """Make a key file."""
     return _FileKeyMaker(uri)

@@ -77,6 +77,7 @@ class ContentEncryption:
 
     @property
     def is_gcm(self) -> bool:
+        """Whether this is AES-GCM, and not AES-CBC with HMAC."""
         return self.iv_bytes == _GCM_IV_BYTES
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ class UnwrapMode(StrEnum):
 
     NATIVE = "native"
     """The device removes the padding and hands the CEK to us: the private key is protected, the CEK is in memory."""
-    IN_TOKEN = "in-token"
+    IN_TOKEN = "in-token"  # noqa: S105
     """The CEK becomes an object inside the token, which also does the content decryption."""
     SOFTWARE = "software"
     """Key and CEK are both in the memory of this process."""

@@ -189,7 +189,7 @@ def announced_algorithms(profile: Profile, key: Unwrapper) -> tuple[str, str]:
     enc = next((name for name in profile.encs if ENC_BY_JWE_NAME[name] in can.content), None)
     if alg is None or enc is None:
         raise UnsupportedAlgorithm(
-            f"the key does none of {', '.join(profile.algs)} with {' or '.join(profile.encs)} of profile {profile.name}",
+            f"the key does none of profile {profile.name}: {', '.join(profile.algs)} with {' or '.join(profile.encs)}",
             hint="a token that knows only SHA-1 needs the explicit opt-in (--allow-sha1)"
             if "RSA-OAEP" not in profile.algs and OAEP_BY_JWE_NAME["RSA-OAEP"] in can.unwrap
             else None,

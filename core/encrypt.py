@@ -11,9 +11,7 @@ from sealpass.core.jwe import MAX_TOKEN_BYTES
 from sealpass.core.jwk import PublicJwk
 
 
-def encrypt(
-    payload: bytes, public_key: PublicJwk, alg: str, enc: str, header: Mapping[str, str] | None = None
-) -> str:
+def encrypt(payload: bytes, public_key: PublicJwk, alg: str, enc: str, header: Mapping[str, str] | None = None) -> str:
     """A compact JWE of ``payload`` (secret) with ``header``'s members protected; raises ConfigError."""
     from jwcrypto import jwe, jwk
 

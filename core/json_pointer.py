@@ -13,7 +13,7 @@ _INDEX = re.compile(r"(0|[1-9][0-9]{0,8})\Z")
 class JsonPointer:
     """A parsed pointer; raises ConfigError where the text is none."""
 
-    __slots__ = ("text", "_tokens")
+    __slots__ = ("_tokens", "text")
 
     def __init__(self, text: str) -> None:
         if not _FORM.match(text):

@@ -111,7 +111,9 @@ def plain_members(header: dict[str, Any]) -> str | None:
     return None
 
 
-def open_token(jwe: CompactJwe, key: Unwrapper, read: Callable[[bytes], T | None], deadline: Deadline | None = None) -> T:
+def open_token(
+    jwe: CompactJwe, key: Unwrapper, read: Callable[[bytes], T | None], deadline: Deadline | None = None
+) -> T:
     """Decrypt and read the plaintext; every failure is the same DecryptionFailed at the same time.
 
     ``read`` answers None for a plaintext that does not fit the contract; it must not raise. The exception is made
@@ -128,7 +130,7 @@ def open_token(jwe: CompactJwe, key: Unwrapper, read: Callable[[bytes], T | None
         if value is not None:
             return value
     key.probe()
-    floor.release(started)
+    return floor.release(started)
 
 
 def _whole(plaintext: bytes) -> bytes:

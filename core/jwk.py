@@ -21,7 +21,7 @@ def check_rsa_public_key(public_key: rsa.RSAPublicKey) -> None:
     if not MIN_RSA_BITS <= public_key.key_size <= MAX_RSA_BITS:
         raise ConfigError(f"the RSA key has {public_key.key_size} bits; {MIN_RSA_BITS} to {MAX_RSA_BITS} are allowed")
     exponent = public_key.public_numbers().e
-    if exponent < 3 or exponent % 2 == 0:
+    if exponent == 1 or exponent % 2 == 0:
         raise ConfigError("the RSA key's public exponent is not an odd number above 1")
 
 

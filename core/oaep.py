@@ -16,7 +16,7 @@ _HASHES: dict[Hash, hashes.HashAlgorithm] = {
 
 
 def oaep_padding(oaep: RsaOaep) -> padding.OAEP:
-    """cryptography's form of an OAEP variant."""
+    """Cryptography's form of an OAEP variant."""
     return padding.OAEP(mgf=padding.MGF1(_HASHES[oaep.mgf_hash]), algorithm=_HASHES[oaep.hash], label=None)
 
 

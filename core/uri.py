@@ -25,7 +25,9 @@ _PKCS11 = "pkcs11"
 _PKCS11_TYPES = ("public", "private", "cert", "secret-key", "data")
 _SECRET_NAME = re.compile(r"pin|pass|secret", re.IGNORECASE)
 _SECRET_SOURCE = re.compile(rb"(file|env):")
-_FORBIDDEN_QUERY = {"pin-value": "a PIN in a URI ends up in logs and process lists; use pin-source=file:PATH or env:NAME"}
+_FORBIDDEN_QUERY = {
+    "pin-value": "a PIN in a URI ends up in logs and process lists; use pin-source=file:PATH or env:NAME"
+}
 
 
 def _path_characters(scheme: str) -> frozenset[str]:

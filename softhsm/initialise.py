@@ -61,9 +61,10 @@ def main() -> None:
     """Print ``created`` or ``present``; the reason of a failure goes to stderr."""
     module_path, label, directory = sys.argv[1:]
     try:
-        print("created" if initialise(module_path, label, Path(directory)) else "present")
+        made = initialise(module_path, label, Path(directory))
     except (Error, PKCS11Error) as error:
         sys.exit(f"{type(error).__name__}: {error}")
+    sys.stdout.write("created\n" if made else "present\n")
 
 
 if __name__ == "__main__":

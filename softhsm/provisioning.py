@@ -12,7 +12,8 @@ from pathlib import Path
 from sealpass.core.errors import ConfigError
 from sealpass.softhsm import softhsm2
 
-DEFAULT_TOKEN = "sealpass"
+DEFAULT_TOKEN = "sealpass"  # noqa: S105 - a label
+_LABEL_BYTES = 32
 _PIN_DIGITS = 12
 
 
@@ -45,7 +46,7 @@ def provision(kind: str = "softhsm2", directory: Path | None = None, token: str 
     make = KINDS.get(kind)
     if make is None:
         raise ConfigError(f"no soft token of kind '{kind}'", hint=f"kinds: {', '.join(KINDS)}")
-    if not token or len(token.encode("utf-8")) > 32:
+    if not token or len(token.encode("utf-8")) > _LABEL_BYTES:
         raise ConfigError("a token label has 1 to 32 bytes (PKCS#11 CK_TOKEN_INFO)")
     where = (directory or default_directory(kind)).absolute()
     try:

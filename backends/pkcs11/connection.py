@@ -8,6 +8,7 @@ sessions are never used again, and keys look their objects up anew.
 
 import threading
 import time
+from contextlib import suppress
 from ctypes import byref
 from weakref import WeakSet
 
@@ -167,10 +168,8 @@ class Connection:
     def _close_session(self, session: Session, generation: int) -> None:
         # After C_Initialize handles count from 1 again: closing an old one would close somebody else's new session.
         if generation == self.module.generation:
-            try:
+            with suppress(PKCS11Error):  # it is gone, which is what closing wants
                 session.close()
-            except PKCS11Error:
-                pass  # it is gone, which is what closing wants
 
     def _one_less(self) -> None:
         with self._changed:
@@ -228,10 +227,11 @@ class Connection:
         """C_Finalize voids the handles of every connection, so all of them stop first."""
         for connection in list(_connections):
             if connection.module is self.module:
-                connection._quiesce()
+                connection.quiesce()
         self.module.reinitialise()
 
-    def _quiesce(self) -> None:
+    def quiesce(self) -> None:
+        """Stop handing out sessions and wait for those in use; raises BackendUnavailable where one hangs."""
         deadline = Deadline.after(QUIESCE_SECONDS)
         with self._changed:
             if not self._stale:
@@ -304,5 +304,3 @@ def leave(connection: Connection) -> None:
 def logged_in(session: PooledSession) -> bool:
     """What the last probe of this session saw."""
     return session.info.state in (CKS_RO_USER_FUNCTIONS, CKS_RW_USER_FUNCTIONS)
-
-

@@ -4,7 +4,7 @@
 A key is made for one unwrap mode: ``native`` may decrypt and not unwrap, ``in-token`` the reverse. Neither may sign.
 """
 
-import datetime
+import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -89,7 +89,7 @@ class TokenKeyMaker:
             return self._finish(session, public, private, self_signed=self_signed)
 
     def import_rsa(self, pem: bytes, mode: UnwrapMode, *, self_signed: bool = False) -> KeyUri:
-        """See :class:`~sealpass.core.protocols.KeyMaker`. The key was outside the token: CKA_ALWAYS_SENSITIVE is false."""
+        """See :class:`~sealpass.core.protocols.KeyMaker`. CKA_ALWAYS_SENSITIVE is false: the key was outside."""
         key = load_rsa_private_key(pem)
         numbers = key.private_numbers()
         public_numbers = numbers.public_numbers
@@ -99,7 +99,12 @@ class TokenKeyMaker:
         }
         with self._session(rw=True) as session:
             label = self._label_of_new_key(session)
-            common = {Attribute.KEY_TYPE: KeyType.RSA, Attribute.LABEL: label, Attribute.TOKEN: True, Attribute.ID: b"new"}
+            common = {
+                Attribute.KEY_TYPE: KeyType.RSA,
+                Attribute.LABEL: label,
+                Attribute.TOKEN: True,
+                Attribute.ID: b"new",
+            }
             public = session.create_object(
                 {
                     Attribute.CLASS: ObjectClass.PUBLIC_KEY,
@@ -144,12 +149,12 @@ class TokenKeyMaker:
             raise
         return self._uri.replace(path={"type": b"private"})
 
-    def create_aes(self, bits: int) -> KeyUri:
+    def create_aes(self, bits: int) -> KeyUri:  # noqa: ARG002
         """See :class:`~sealpass.core.protocols.KeyMaker`."""
         raise UnsupportedAlgorithm("this version does not seal in PKCS#11 tokens", hint="make an RSA key")
 
     def list_keys(self) -> Iterator[KeyListing]:
-        """See :class:`~sealpass.core.protocols.KeyMaker`. RSA keys that are too weak to open are listed without an id."""
+        """See :class:`~sealpass.core.protocols.KeyMaker`. An RSA key that is too weak to open has no id here."""
         with self._session(rw=False) as session:
             for key in find_keys(session, self._uri):
                 yield _listing(self._uri, session, key)
@@ -224,7 +229,7 @@ class _TokenSigner(rsa.RSAPrivateKey):
     def private_numbers(self) -> rsa.RSAPrivateNumbers:
         raise NotImplementedError
 
-    def private_bytes(self, encoding: Any, format: Any, encryption_algorithm: Any) -> bytes:
+    def private_bytes(self, encoding: Any, format: Any, encryption_algorithm: Any) -> bytes:  # noqa: A002 - the interface's names
         raise NotImplementedError
 
     def __copy__(self) -> "_TokenSigner":
@@ -239,7 +244,7 @@ def _store_certificate(
 ) -> Object:
     """A self-signed certificate beside the pair: Java's PKCS11 key store shows no pair without one."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, label[:64])])
-    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -247,7 +252,7 @@ def _store_certificate(
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now)
-        .not_valid_after(now + datetime.timedelta(days=365 * _CERTIFICATE_YEARS))
+        .not_valid_after(now + dt.timedelta(days=365 * _CERTIFICATE_YEARS))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(
             x509.KeyUsage(

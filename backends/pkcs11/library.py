@@ -8,6 +8,7 @@ against python-pkcs11 0.10.1; the pin in pyproject.toml belongs to this file (do
 
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from pkcs11 import _pkcs11
@@ -72,10 +73,8 @@ class Module:
         """C_Finalize and C_Initialize; every handle of before is void. The caller has stopped the traffic."""
         with self.lock:
             self.generation += 1
-            try:
+            with suppress(_InitializeFailed):  # a dead module may refuse; initialising is what counts
                 self.library.finalize()
-            except _InitializeFailed:
-                pass  # a dead module may refuse; initialising is what counts
             try:
                 self.library.initialize()
             except _InitializeFailed as failed:

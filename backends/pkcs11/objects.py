@@ -57,6 +57,13 @@ def read(key: Object, attribute: Attribute) -> Any:
         return None
 
 
+def handle_of(item: Object) -> int:
+    """The object's handle, for the function list."""
+    handle = item.handle
+    assert handle is not None  # noqa: S101 - only an object that was never in a token has none
+    return handle
+
+
 def kind_of(key: Object) -> str:
     """``RSA-2048``, ``AES-256``, or what else the token says."""
     key_type = read(key, Attribute.KEY_TYPE)

@@ -129,4 +129,4 @@ def translate(error: p11.PKCS11Error, doing: str) -> OperatorError:
     if isinstance(error, (p11.SessionReadOnly, p11.TokenWriteProtected)):
         return ConfigError(what, hint="the token does not accept changes")
     # python-pkcs11 names codes that it does not know, and three of CRYPTOKI's own, in the text only.
-    return BackendUnavailable(f"{doing}: {error or type(error).__name__}", retryable=False)
+    return BackendUnavailable(f"{doing}: {str(error) or type(error).__name__}", retryable=False)

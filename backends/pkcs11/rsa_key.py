@@ -10,7 +10,7 @@ from pkcs11 import Attribute, Object
 
 from sealpass.backends.pkcs11.connection import Connection, PooledSession, leave, logged_in
 from sealpass.backends.pkcs11.cryptoki import CKM_RSA_X_509, CKU_CONTEXT_SPECIFIC, Mechanism, oaep_mechanism
-from sealpass.backends.pkcs11.objects import find_key, public_key_of, read, report_attributes
+from sealpass.backends.pkcs11.objects import find_key, handle_of, public_key_of, read, report_attributes
 from sealpass.backends.pkcs11.return_values import (
     CKR_OK,
     CKR_OPERATION_ACTIVE,
@@ -55,10 +55,10 @@ class Pkcs11RsaKey:
                 "the key wants its PIN before every operation (CKA_ALWAYS_AUTHENTICATE)",
                 hint="add key-pin-source=file:PATH or env:NAME to the URI",
             )
-        self._public_key = public_key_of(key.session, key)  # type: ignore[attr-defined]
+        self._public_key = public_key_of(key.session, key)
         self.public_jwk = PublicJwk.from_public_key(self._public_key)
         self.key_id = self.public_jwk.kid
-        self._handle: int = key.handle  # type: ignore[attr-defined]
+        self._handle = handle_of(key)
         self._epoch = connection.epoch
         self._closed = False
         self._mechanisms: dict[RsaOaep, object] = {}
@@ -188,12 +188,14 @@ class Pkcs11RsaKey:
         epoch = self._connection.epoch
         try:
             key = find_key(session.session, self.uri)
-            if PublicJwk.from_public_key(public_key_of(session.session, key)) != self.public_jwk:
-                raise ConfigError("the token answers to the URI with another key than before")
+            same = public_key_of(session.session, key) == self._public_key
         except BaseException:
             self._connection.discard(session)
             raise
-        self._handle = key.handle  # type: ignore[attr-defined]
+        if not same:
+            self._connection.release(session)
+            raise ConfigError("the token answers to the URI with another key than before")
+        self._handle = handle_of(key)
         self._epoch = epoch
 
     def probe(self) -> None:

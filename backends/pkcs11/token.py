@@ -118,5 +118,3 @@ class Login:
             )
         if TokenFlag.USER_PIN_COUNT_LOW in flags:
             _log.warning("somebody has sent a wrong PIN to this token since the last login")
-
-

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What only all cases together show: failures that look alike and come at one time, a key that still works after."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sealpass.bench.qualification.cases.case import Outcome
 from sealpass.bench.qualification.device import Subject
 from sealpass.bench.qualification.findings import Finding, Severity
+from sealpass.bench.qualification.measurement import Run
 from sealpass.bench.qualification.trial import CaseResult, FailureShape, Observed, Status, send_valid_token
 from sealpass.core.errors import BackendUnavailable, DecryptionFailed, OperatorError
 
@@ -67,7 +69,7 @@ def uniform_failures(results: Sequence[CaseResult]) -> Check:
         status, detail = Status.INCONCLUSIVE, "no failure was seen"
     else:
         status, detail = Status.PASS, f"{len(failures)} failures, all alike"
-    return Check("D1", "failures cannot be told apart by what they say", "RFC 7516 §11.5", status, detail)
+    return Check("D2", "failures cannot be told apart by what they say", "RFC 7516 §11.5", status, detail)
 
 
 def no_early_failure(results: Sequence[CaseResult], floor: FloorReading) -> Check:
@@ -81,7 +83,7 @@ def no_early_failure(results: Sequence[CaseResult], floor: FloorReading) -> Chec
         status, detail = Status.INCONCLUSIVE, "no failure was seen"
     else:
         status, detail = Status.PASS, f"{len(failures)} failures, none before {floor.seconds * 1000:g} ms"
-    return Check("D2", "failures cannot be told apart by when they come", "RFC 7516 §11.5", status, detail)
+    return Check("D3", "failures cannot be told apart by when they come", "RFC 7516 §11.5", status, detail)
 
 
 def failure_floor(floor: FloorReading) -> list[Finding]:
@@ -101,7 +103,7 @@ def failure_floor(floor: FloorReading) -> list[Finding]:
 
 def still_works(subject: Subject) -> Check:
     """After all the bad tokens the device opens good ones, and answers a probe."""
-    name, title = "D3", "after all bad tokens the device still opens good ones"
+    name, title = "D4", "after all bad tokens the device still opens good ones"
     reference = "a failed operation must not spoil the session"
     for count in range(VALID_TOKENS_AFTER):
         observed = send_valid_token(subject)
@@ -115,3 +117,17 @@ def still_works(subject: Subject) -> Check:
     except OperatorError as error:
         return Check(name, title, reference, Status.FAIL, f"the session probe says {error.code}")
     return Check(name, title, reference, Status.PASS, f"{VALID_TOKENS_AFTER} of {VALID_TOKENS_AFTER} opened")
+
+
+def right_under_load(runs: Sequence[Run]) -> Check:
+    """Every operation of the speed measurement gave the password that was sent."""
+    errors: Counter[str] = Counter()
+    for run in runs:
+        errors += run.errors
+    right = sum(len(run.latencies) for run in runs)
+    if errors:
+        counted = ", ".join(f"{count} {code}" for code, count in sorted(errors.items()))
+        status, detail = Status.FAIL, f"{errors.total()} of {right + errors.total()} went wrong: {counted}"
+    else:
+        status, detail = Status.PASS, f"{right} of {right} right"
+    return Check("D5", "under load every password is the one that was sent", "RFC 7516 §5.2", status, detail)

@@ -59,9 +59,7 @@ def seal(header: bytes, encrypted_key: bytes, cek: bytes, payload: bytes, iv_byt
     return Parts(header, encrypted_key, iv, sealed[:-16], sealed[-16:])
 
 
-def seal_cbc(
-    header: bytes, encrypted_key: bytes, cek: bytes, payload: bytes, *, al_error: int = 0
-) -> Parts:
+def seal_cbc(header: bytes, encrypted_key: bytes, cek: bytes, payload: bytes, *, al_error: int = 0) -> Parts:
     """Encrypt with AES_CBC_HMAC_SHA2 (RFC 7518 section 5.2.2.1).
 
     ``al_error`` is added to AL, the bit length of the AAD that goes into the MAC.

@@ -108,15 +108,14 @@ def _deviations(subject: Subject) -> list[dict[str, str]]:
 
 
 def _measurement(evidence: Evidence) -> dict[str, Any]:
-    if evidence.runs is None:
-        reason = evidence.unsupported or "the device stopped answering before"
-        return {"status": "not-measured", "reason": reason, "note": None, "operation": None, "runs": None}
+    measured = evidence.runs is not None
     return {
-        "status": "measured",
-        "reason": None,
+        "status": "measured" if measured else "not-measured",
+        "reason": None if measured else evidence.unsupported or "the device stopped answering before",
         "note": SOFTWARE_NOTE if _is_software(evidence) else None,
         "operation": "token to password by unwrap_password, every password compared",
-        "runs": [run.to_dict() for run in evidence.runs],
+        "plan": evidence.plan.to_dict(),
+        "runs": None if evidence.runs is None else [run.to_dict() for run in evidence.runs],
     }
 
 

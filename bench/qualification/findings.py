@@ -209,4 +209,3 @@ def _uses(attributes: Attributes) -> list[Finding]:
                 )
             )
     return findings
-

@@ -6,17 +6,18 @@ latencies; errors are counted by class and are no throughput. Tokens are made be
 """
 
 import secrets
-import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from sealpass.bench import distribution
 from sealpass.bench.qualification import crafting
 from sealpass.bench.qualification.cases.case import PATIENCE_SECONDS
 from sealpass.bench.qualification.device import Subject
+from sealpass.bench.qualification.threads import run_together
 from sealpass.core.contract import announce, unwrap_password
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import Error
@@ -26,7 +27,7 @@ _NANOSECONDS = 1_000_000_000
 _NONCE_LIFETIME_SECONDS = 86_400.0
 _WRONG_PASSWORD = "wrong-password"  # noqa: S105 - the name of an error class
 _SPARE = 1.3
-"""Tokens made beyond what the rate of the warm-up asks for."""
+"""Tokens made beyond what the rate of the run before asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,10 @@ class Plan:
     """For each number of threads; a faster key is measured for a shorter time."""
     min_samples: int = 20
     """Fewer right answers than this say too little for a verdict."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the result file."""
+        return {"threads": list(self.threads), "seconds": self.seconds, "warm_up_seconds": self.warm_up_seconds}
 
 
 FULL = Plan()
@@ -124,14 +129,12 @@ class _Work:
 
     subject: Subject
     letters: deque[_Letter]
-    start: threading.Barrier
     seconds: float
 
     def run(self, share: "_Share") -> None:
         """Open letters until none is left or the time is over."""
         subject, ring, latencies, errors = self.subject, self.subject.ring, share.latencies, share.errors
         take, clock = self.letters.popleft, time.perf_counter_ns
-        self.start.wait()
         share.began = share.ended = clock()
         end = share.began + int(self.seconds * _NANOSECONDS)
         deadline = Deadline.after(self.seconds + PATIENCE_SECONDS)
@@ -145,7 +148,13 @@ class _Work:
                 return
             try:
                 password = unwrap_password(
-                    letter.token, ring, subject.profile, subject.nonces, letter.session, Purpose.CHECK, deadline=deadline
+                    letter.token,
+                    ring,
+                    subject.profile,
+                    subject.nonces,
+                    letter.session,
+                    Purpose.CHECK,
+                    deadline=deadline,
                 )
             except Error as error:
                 errors[error.code] += 1
@@ -165,13 +174,9 @@ def run_threads(subject: Subject, threads: int, seconds: float, count: int) -> R
     """Measure with one number of threads on ``count`` fresh tokens; ends early where they are used up."""
     # The store is our own and as large as the work: its bounds are not what is measured.
     own = replace(subject, nonces=MemoryNonceStore(capacity=count + 1))
-    work = _Work(own, _write_letters(own, count), threading.Barrier(threads), seconds)
+    work = _Work(own, _write_letters(own, count), seconds)
     shares = [_Share() for _ in range(threads)]
-    workers = [threading.Thread(target=work.run, args=(share,), daemon=True) for share in shares]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    run_together([partial(work.run, share) for share in shares], stop=work.letters.clear)
     latencies, errors = distribution.samples(), Counter[str]()
     for share in shares:
         latencies.extend(share.latencies)
@@ -183,11 +188,12 @@ def run_threads(subject: Subject, threads: int, seconds: float, count: int) -> R
 def measure(subject: Subject, plan: Plan, done: Callable[[int], None]) -> list[Run]:
     """Warm up, then measure each number of threads of the plan. ``done`` is called with how many are behind."""
     warm_up = run_threads(subject, 1, plan.warm_up_seconds, min(plan.max_tokens, _warm_up_tokens(plan)))
-    rate = max(warm_up.per_second, 1.0)
+    rate = warm_up.per_second
     runs = []
     for threads in plan.threads:
         wanted = int(rate * plan.seconds * threads * _SPARE) + plan.min_samples
         runs.append(run_threads(subject, threads, plan.seconds, min(plan.max_tokens, wanted)))
+        rate = runs[-1].per_second / threads
         done(len(runs))
     return runs
 

@@ -132,3 +132,4 @@ def _try(evidence: Evidence, progress: Progress) -> None:
         plan = evidence.plan
         progress(Step("speed", 0, len(plan.threads)))
         evidence.runs = measure(subject, plan, lambda done: progress(Step("speed", done, len(plan.threads))))
+        evidence.checks.append(checks.right_under_load(evidence.runs))

@@ -78,9 +78,7 @@ def judge(
             doubts.append(f"{check.id} {check.title}: not known; {check.detail}")
     failures += [finding.text for finding in findings if finding.severity is Severity.HIGH]
     if unsupported is None:
-        wrong, thin = _judge_runs(runs, min_samples)
-        failures += wrong
-        doubts += thin
+        doubts += _too_few(runs, min_samples)
     if failures:
         return Judgement(Verdict.FAIL, (*failures, *doubts))
     if doubts:
@@ -88,19 +86,15 @@ def judge(
     return Judgement(Verdict.PASS, ())
 
 
-def _judge_runs(runs: Sequence[Run] | None, min_samples: int) -> tuple[list[str], list[str]]:
+def _too_few(runs: Sequence[Run] | None, min_samples: int) -> list[str]:
+    """Where speed was not measured well enough to say anything."""
     if not runs:
-        return [], ["speed was not measured"]
-    errors: Counter[str] = Counter()
-    for run in runs:
-        errors += run.errors
-    wrong = [f"{count} operations under load ended with {code}" for code, count in sorted(errors.items())]
-    thin = [
+        return ["speed was not measured"]
+    return [
         f"only {len(run.latencies)} operations were measured with {run.threads} thread{'s' if run.threads > 1 else ''}"
         for run in runs
         if len(run.latencies) < min_samples
     ]
-    return wrong, thin
 
 
 def _counted(noun: str, verb: str, ids: Sequence[str]) -> str:

@@ -59,7 +59,9 @@ def test_a_missing_module(softhsm2: SoftToken) -> None:
 
 
 @pytest.mark.parametrize("content", [b"not a library", b""], ids=["text", "empty"])
-def test_a_file_that_is_no_module(softhsm2: SoftToken, tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_a_file_that_is_no_module(
+    softhsm2: SoftToken, tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
     """A file that cannot be loaded is a ConfigError, not an OSError."""
     fake = tmp_path_factory.mktemp("module") / "fake.so"
     fake.write_bytes(content)

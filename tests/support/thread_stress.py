@@ -58,7 +58,7 @@ def main() -> int:
     for thread in threads:
         thread.join()
     key.close()
-    print(sum(done), "operations,", sum(wrong), "wrong")
+    sys.stdout.write(f"{sum(done)} operations, {sum(wrong)} wrong\n")
     return 1 if sum(wrong) or not all(done) else 0
 
 

@@ -63,14 +63,14 @@ def _names(subject: Subject) -> Iterator[Case]:
         refused_late(RejectReason.ALGORITHM) if other in subject.profile.algs else _ALGORITHM,
         lambda flow: _wrapped(flow, OAEP_BY_JWE_NAME[other], alg=other),
     )
-    for letter, alg in zip("abcdef", ("dir", "A128KW", "A256GCMKW", "ECDH-ES", "PBES2-HS256+A128KW", "none"), strict=True):
+    for letter, alg in zip(
+        "abcdef", ("dir", "A128KW", "A256GCMKW", "ECDH-ES", "PBES2-HS256+A128KW", "none"), strict=True
+    ):
         yield Case(
             f"A3{letter}", f"alg {alg}", "RFC 7518 §4.1, §4.5 to §4.8; RFC 8725 §3.1", _ALGORITHM, _named(alg=alg)
         )
     for letter, alg in zip("abc", (subject.alg.lower(), "noNE", f" {subject.alg}"), strict=True):
-        yield Case(
-            f"A4{letter}", f"alg in another spelling: {alg!r}", "RFC 7515 §4.1.1", _ALGORITHM, _named(alg=alg)
-        )
+        yield Case(f"A4{letter}", f"alg in another spelling: {alg!r}", "RFC 7515 §4.1.1", _ALGORITHM, _named(alg=alg))
     yield Case("A4d", "alg is not a string", "RFC 7515 §4.1.1", _ALGORITHM, _named(alg=[subject.alg]))
     yield Case("A4e", "alg is missing", "RFC 7516 §4.1.1", _ALGORITHM, _named(alg=None))
     yield Case(
@@ -89,9 +89,7 @@ def _names(subject: Subject) -> Iterator[Case]:
         f"enc {foreign}, which the profile does not have",
         "RFC 7518 §5.1",
         _ALGORITHM,
-        lambda flow: flow.parts(
-            flow.header(enc=foreign), cek=crafting.new_cek(ENC_BY_JWE_NAME[foreign])
-        ).compact(),
+        lambda flow: flow.parts(flow.header(enc=foreign), cek=crafting.new_cek(ENC_BY_JWE_NAME[foreign])).compact(),
     )
     yield Case("A9b", "enc A128CBC-HS256", "RFC 7518 §5.1", _ALGORITHM, _cbc)
     yield Case("A9c", "enc is unknown", "RFC 7518 §5.1", _ALGORITHM, _named(enc="XC20P"))

@@ -69,7 +69,9 @@ def refused_late(reason: RejectReason) -> Expected:
 class Flow:
     """One announced nonce, and what a sender needs to answer it well or badly."""
 
-    def __init__(self, subject: Subject, *, password: str | None = None, lifetime: float = DEFAULT_LIFETIME_SECONDS) -> None:
+    def __init__(
+        self, subject: Subject, *, password: str | None = None, lifetime: float = DEFAULT_LIFETIME_SECONDS
+    ) -> None:
         self.subject = subject
         self.password = secrets.token_urlsafe(12) if password is None else password
         """What the token should give (secret)."""

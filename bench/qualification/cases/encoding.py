@@ -97,10 +97,10 @@ def _serializations() -> Iterator[Case]:
     )
     for letter, (what, make) in zip("abcde", wholes, strict=True):
         yield Case(f"E3{letter}", f"a token of {what}", _SERIALIZATION, _FORM, make)
+    yield Case("E3f", "five empty parts", _SERIALIZATION, refused(RejectReason.HEADER), lambda _flow: "....")
     yield Case(
-        "E3f", "five empty parts", _SERIALIZATION, refused(RejectReason.HEADER), lambda _flow: "...."
+        "E4a", "JSON serialization, flattened", "RFC 7516 §7.2.2", _FORM, lambda flow: _json(flow, general=False)
     )
-    yield Case("E4a", "JSON serialization, flattened", "RFC 7516 §7.2.2", _FORM, lambda flow: _json(flow, general=False))
     yield Case(
         "E4b", "JSON serialization, two recipients", "RFC 7516 §7.2.1", _FORM, lambda flow: _json(flow, general=True)
     )
@@ -132,9 +132,7 @@ def _lengths() -> Iterator[Case]:
             _LENGTH,
             lambda flow, size=size: _tag(flow, size),
         )
-    yield Case(
-        "C1g", "authentication tag with a byte too many", "RFC 7518 §5.3", _LENGTH, lambda flow: _tag(flow, 17)
-    )
+    yield Case("C1g", "authentication tag with a byte too many", "RFC 7518 §5.3", _LENGTH, lambda flow: _tag(flow, 17))
     for letter, size in zip("abcd", (0, 8, 13, 16), strict=True):
         yield Case(
             f"C2{letter}",

@@ -62,7 +62,11 @@ def _members() -> Iterator[Case]:
     yield Case("H3a", "alg twice", "RFC 7516 §4; RFC 8725 §2.4", _HEADER, lambda flow: _twice(flow, "alg", "alg"))
     yield Case("H3b", "nonce twice", "RFC 7516 §4", _HEADER, lambda flow: _twice(flow, "nonce", "nonce"))
     yield Case(
-        "H3c", "alg twice, once escaped", "RFC 7516 §4; RFC 8259 §8.3", _HEADER, lambda flow: _twice(flow, "alg", "\\u0061lg")
+        "H3c",
+        "alg twice, once escaped",
+        "RFC 7516 §4; RFC 8259 §8.3",
+        _HEADER,
+        lambda flow: _twice(flow, "alg", "\\u0061lg"),
     )
     fetched: dict[str, Any] = {
         "jku": "https://keys.example/jwks.json",
@@ -73,7 +77,9 @@ def _members() -> Iterator[Case]:
     }
     for letter, (name, value) in zip("abcde", fetched.items(), strict=True):
         yield Case(f"H4{letter}", f"{name} present", _FETCH, _HEADER, _with(**{name: value}))
-    yield Case("H9a", "typ and cty JWT (a nested token)", "RFC 7516 §4.1.11, §4.1.12", _HEADER, _with(typ="JWT", cty="JWT"))
+    yield Case(
+        "H9a", "typ and cty JWT (a nested token)", "RFC 7516 §4.1.11, §4.1.12", _HEADER, _with(typ="JWT", cty="JWT")
+    )
     yield Case("H9b", "a member that the profile does not have", "RFC 8725 §3.11", _HEADER, _with(iat=1))
 
 
@@ -129,9 +135,7 @@ def _nonces(subject: Subject) -> Iterator[Case]:
         lambda flow: flow.token(),
         lambda flow, token: flow.open(token, session=f"{SESSION}-other"),
     )
-    yield Case(
-        "H7f", "nonce expired", source, _LATE_NONCE, lambda flow: flow.token(), lifetime=0.0
-    )
+    yield Case("H7f", "nonce expired", source, _LATE_NONCE, lambda flow: flow.token(), lifetime=0.0)
     yield Case(
         "H7g",
         "the bytes of the nonce in another spelling (padding)",

@@ -73,7 +73,11 @@ def _passwords() -> Iterator[Case]:
 def _broken() -> Iterator[Case]:
     payloads: tuple[tuple[str, str, Callable[[str], bytes]], ...] = (
         ("P1a", "password twice", lambda password: b'{"password":"other","password":%s}' % _quoted(password)),
-        ("P1b", "password twice, once escaped", lambda password: b'{"password":%s,"p\\u0061ssword":"other"}' % _quoted(password)),
+        (
+            "P1b",
+            "password twice, once escaped",
+            lambda password: b'{"password":%s,"p\\u0061ssword":"other"}' % _quoted(password),
+        ),
         ("P2a", "password is a number", lambda _password: b'{"password":12345678}'),
         ("P2b", "password is null", lambda _password: b'{"password":null}'),
         ("P2c", "password is an object", lambda password: b'{"password":{"password":%s}}' % _quoted(password)),

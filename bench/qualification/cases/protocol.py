@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Catalogue R: one nonce, one password, one purpose; and V: what simply has to work."""
 
-import threading
 from collections import Counter
 from collections.abc import Iterator
 
@@ -20,6 +19,7 @@ from sealpass.bench.qualification.cases.case import (
     refused_late,
 )
 from sealpass.bench.qualification.device import Subject
+from sealpass.bench.qualification.threads import run_together
 from sealpass.core import encrypt, jwe
 from sealpass.core.algorithms import ENC_BY_JWE_NAME
 from sealpass.core.errors import DecryptionFailed, RejectReason, TokenRejected
@@ -83,9 +83,7 @@ def cases(subject: Subject) -> Iterator[Case]:
     )
     yield Case("R1c", f"one token sent {RACERS} times at once: one opens", _SINGLE_USE, OPENS, Flow.token, _race)
     yield Case("R1d", "the right token after a failure spent its nonce", _SINGLE_USE, _ONCE, _after_a_failure)
-    yield Case(
-        "R1e", "the right token after a refused header kept its nonce", _SINGLE_USE, OPENS, _after_a_refusal
-    )
+    yield Case("R1e", "the right token after a refused header kept its nonce", _SINGLE_USE, OPENS, _after_a_refusal)
     for letter, purpose in zip("abcd", (p for p in Purpose if p is not Purpose.CHECK), strict=True):
         yield Case(
             f"R2{letter}",
@@ -96,7 +94,9 @@ def cases(subject: Subject) -> Iterator[Case]:
             lambda flow, token, purpose=purpose: flow.open(token, purpose=purpose),
         )
     plain = "the contract: never a fallback to plain text"
-    yield Case("R4a", "the password itself in place of a token", plain, refused(RejectReason.FORM), lambda flow: flow.password)
+    yield Case(
+        "R4a", "the password itself in place of a token", plain, refused(RejectReason.FORM), lambda flow: flow.password
+    )
     yield Case(
         "R4b",
         "the payload itself in place of a token",
@@ -132,12 +132,10 @@ def _after_a_refusal(flow: Flow) -> str:
 
 def _race(flow: Flow, token: str | bytes) -> str:
     """Open one token from many threads at the same moment."""
-    start = threading.Barrier(RACERS)
     results: list[str] = []
     losses: Counter[str] = Counter()
 
     def run() -> None:
-        start.wait()
         try:
             results.append(flow.open(token))
         except TokenRejected as rejected:
@@ -145,11 +143,7 @@ def _race(flow: Flow, token: str | bytes) -> str:
         except Exception as error:  # noqa: BLE001 - whatever a device raises under threads is the observation
             losses[type(error).__name__] += 1
 
-    threads = [threading.Thread(target=run, daemon=True) for _ in range(RACERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_together([run] * RACERS)
     if len(results) != 1 or losses != {RejectReason.NONCE.value: RACERS - 1}:
         outcomes = ", ".join(f"{count} {what}" for what, count in sorted(losses.items())) or "no refusal"
         raise Unexpected(f"of {RACERS} racers {len(results)} opened the token; {outcomes}")
