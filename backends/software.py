@@ -213,7 +213,9 @@ class _FileKeyMaker:
     def create_rsa(self, bits: int, mode: UnwrapMode, *, self_signed: bool = False) -> KeyUri:
         if not MIN_RSA_BITS <= bits <= MAX_RSA_BITS:
             raise ConfigError(f"an RSA key has {MIN_RSA_BITS} to {MAX_RSA_BITS} bits")
-        return self._store(rsa.generate_private_key(public_exponent=65537, key_size=bits), mode, self_signed=self_signed)
+        return self._store(
+            rsa.generate_private_key(public_exponent=65537, key_size=bits), mode, self_signed=self_signed
+        )
 
     def import_rsa(self, pem: bytes, mode: UnwrapMode, *, self_signed: bool = False) -> KeyUri:
         return self._store(load_rsa_private_key(pem), mode, self_signed=self_signed)

@@ -2,6 +2,7 @@
 """The content encryption key after unwrapping: a handle, so that a CEK inside a token and one in memory look alike."""
 
 import hmac
+import secrets
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hmac import HMAC
 
-from sealpass.core.algorithms import ContentEncryption
+from sealpass.core.algorithms import A256GCM, ContentEncryption
 
 
 class ContentKey(Protocol):
@@ -66,6 +67,13 @@ class MemoryContentKey:
 
     def __repr__(self) -> str:
         return "MemoryContentKey(***)"
+
+
+def encrypt_gcm(cek: bytes, plaintext: bytes, aad: bytes) -> tuple[bytes, bytes, bytes]:
+    """IV, ciphertext and tag of AES-GCM (RFC 7518 section 5.3), for probes of a device; a fresh random IV each time."""
+    iv = secrets.token_bytes(A256GCM.iv_bytes)
+    sealed = AESGCM(cek).encrypt(iv, plaintext, aad)
+    return iv, sealed[: -A256GCM.tag_bytes], sealed[-A256GCM.tag_bytes :]
 
 
 _CBC_HASHES: dict[int, hashes.HashAlgorithm] = {16: hashes.SHA256(), 24: hashes.SHA384(), 32: hashes.SHA512()}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """RSA private keys in PEM (RFC 7468, RFC 5958)."""
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -16,7 +17,7 @@ def load_rsa_private_key(pem: bytes) -> rsa.RSAPrivateKey:
         raise ConfigError(
             "the PEM key is encrypted", hint="decrypt it first; keys of real use belong into a device"
         ) from None
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         raise ConfigError("the file is not a PEM private key") from None
     if not isinstance(key, rsa.RSAPrivateKey):
         raise ConfigError("the PEM key is not an RSA key")

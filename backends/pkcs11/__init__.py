@@ -2,18 +2,22 @@
 """``pkcs11:`` keys (RFC 7512) in HSMs and soft tokens, over python-pkcs11.
 
 Besides RFC 7512's attributes the query takes ``module-args`` (a string for C_Initialize, as NSS softokn wants),
-``max-sessions`` (default 32) and ``key-pin-source`` (for keys with CKA_ALWAYS_AUTHENTICATE).
+``max-sessions`` (default 32), ``unwrap-mode`` (``native`` or ``in-token``, for keys that allow both; default
+``native``) and ``key-pin-source`` (for keys with CKA_ALWAYS_AUTHENTICATE).
 """
 
 import os
 
+from pkcs11 import Attribute, KeyType, Object
+
 from sealpass.backends.pkcs11.connection import connect, leave
 from sealpass.backends.pkcs11.key_making import TokenKeyMaker
 from sealpass.backends.pkcs11.library import Module, load_module
-from sealpass.backends.pkcs11.objects import find_key
-from sealpass.backends.pkcs11.rsa_key import Pkcs11RsaKey
+from sealpass.backends.pkcs11.objects import find_key, kind_of, read
+from sealpass.backends.pkcs11.rsa_key import InTokenRsaKey, NativeRsaKey
 from sealpass.backends.registry import OpenOptions
-from sealpass.core.errors import ConfigError
+from sealpass.core.capabilities import UnwrapMode
+from sealpass.core.errors import ConfigError, UnsupportedAlgorithm
 from sealpass.core.protocols import Key, KeyMaker
 from sealpass.core.uri import KeyUri, UriAttributes
 
@@ -37,7 +41,7 @@ ATTRIBUTES = UriAttributes(
             "type",
         }
     ),
-    query=frozenset({"module-path", "module-args", "pin-source", "key-pin-source", "max-sessions"}),
+    query=frozenset({"module-path", "module-args", "pin-source", "key-pin-source", "max-sessions", "unwrap-mode"}),
 )
 
 
@@ -50,13 +54,35 @@ def _module(uri: KeyUri) -> Module:
     return load_module(path, uri.text("module-args"))
 
 
+def _mode(uri: KeyUri, key: Object) -> UnwrapMode:
+    """The mode that the key is made for; where it allows both, the URI decides."""
+    allowed = [
+        mode
+        for mode, attribute in ((UnwrapMode.NATIVE, Attribute.DECRYPT), (UnwrapMode.IN_TOKEN, Attribute.UNWRAP))
+        if read(key, attribute)
+    ]
+    wanted = uri.text("unwrap-mode")
+    if wanted is None and allowed:
+        return allowed[0]
+    if wanted not in allowed:
+        made_for = " and ".join(allowed) or "neither decrypting nor unwrapping"
+        raise UnsupportedAlgorithm(
+            f"the key is made for {made_for}, not for unwrap-mode {wanted or 'native or in-token'}"
+        )
+    return UnwrapMode(wanted)
+
+
 def open_key(uri: KeyUri, options: OpenOptions) -> Key:
     """Open the one key that the URI names; logs in once a process and token."""
     connection = connect(uri, _module(uri), force_login=options.force_login)
     try:
         session = connection.open_session()
         try:
-            return Pkcs11RsaKey(uri, connection, find_key(session, uri), options.failure_floor)
+            key = find_key(session, uri)
+            if read(key, Attribute.KEY_TYPE) is not KeyType.RSA:
+                raise UnsupportedAlgorithm(f"the key is {kind_of(key)}, not RSA", hint="name an RSA private key")
+            made = InTokenRsaKey if _mode(uri, key) is UnwrapMode.IN_TOKEN else NativeRsaKey
+            return made(uri, connection, key, options.failure_floor)
         finally:
             session.close()
     except BaseException:

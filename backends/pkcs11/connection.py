@@ -9,20 +9,15 @@ sessions are never used again, and keys look their objects up anew.
 import threading
 import time
 from contextlib import suppress
-from ctypes import byref
 from weakref import WeakSet
 
 from pkcs11 import Session, Slot
 from pkcs11.exceptions import PKCS11Error, SessionCount
 
-from sealpass.backends.pkcs11.cryptoki import (
-    CKS_RO_USER_FUNCTIONS,
-    CKS_RW_USER_FUNCTIONS,
-    OutputBuffer,
-    SessionInfo,
-)
 from sealpass.backends.pkcs11.library import Module
+from sealpass.backends.pkcs11.objects import handle_of_session
 from sealpass.backends.pkcs11.return_values import translate
+from sealpass.backends.pkcs11.session import PooledSession
 from sealpass.backends.pkcs11.token import Login, find_slot
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import BackendUnavailable, ConfigError, OperatorError
@@ -33,21 +28,6 @@ DEFAULT_WAIT_SECONDS = 30.0
 QUIESCE_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 """At most one attempt in this time to reach a token that is away."""
-
-
-class PooledSession:
-    """A session without a PIN of its own, with the buffers that its operations need."""
-
-    __slots__ = ("generation", "handle", "home", "info", "info_ref", "output", "session")
-
-    def __init__(self, session: Session, home: "list[PooledSession]", generation: int) -> None:
-        self.session = session
-        self.generation = generation
-        self.handle: int = session.handle  # type: ignore[attr-defined]  # of the Cython class, absent from its stub
-        self.home = home
-        self.output = OutputBuffer()
-        self.info = SessionInfo()
-        self.info_ref = byref(self.info)
 
 
 class Connection:
@@ -90,7 +70,7 @@ class Connection:
     def _open_anchor(self) -> Session:
         anchor = self.open_session()
         try:
-            self._login(self._slot, anchor.handle)  # type: ignore[attr-defined]
+            self._login(self._slot, handle_of_session(anchor))
         except PKCS11Error as error:
             anchor.close()
             raise translate(error, "logging in") from None
@@ -175,11 +155,6 @@ class Connection:
         with self._changed:
             self._opened -= 1
             self._changed.notify_all()
-
-    def probe(self, session: PooledSession) -> int:
-        """C_GetSessionInfo: CKR_OK where the session lives and is logged in."""
-        rv: int = self.functions.get_session_info(session.handle, session.info_ref)
-        return rv
 
     # -- loss and recovery ---------------------------------------------------------------------------------------
 
@@ -299,8 +274,3 @@ def leave(connection: Connection) -> None:
             if shared is connection:
                 del _shared[where]
     connection.close()
-
-
-def logged_in(session: PooledSession) -> bool:
-    """What the last probe of this session saw."""
-    return session.info.state in (CKS_RO_USER_FUNCTIONS, CKS_RW_USER_FUNCTIONS)

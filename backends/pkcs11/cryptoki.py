@@ -8,7 +8,8 @@ and key handles of python-pkcs11. ctypes releases the GIL around every call.
 
 import ctypes
 from collections.abc import Callable
-from ctypes import POINTER, Structure, byref, c_char, c_char_p, c_ulong, c_void_p, cast
+from ctypes import POINTER, Structure, byref, c_char_p, c_ubyte, c_ulong, c_void_p, cast
+from typing import Any
 
 from sealpass.core.algorithms import Hash, RsaOaep
 
@@ -22,7 +23,24 @@ CKM_RSA_PKCS_OAEP = 0x00000009
 CKG_MGF1 = {Hash.SHA1: 1, Hash.SHA224: 5, Hash.SHA256: 2, Hash.SHA384: 3, Hash.SHA512: 4}
 CKM_HASH = {Hash.SHA1: 0x220, Hash.SHA224: 0x255, Hash.SHA256: 0x250, Hash.SHA384: 0x260, Hash.SHA512: 0x270}
 CKZ_DATA_SPECIFIED = 1
-MAX_MODULUS_BYTES = 1024
+CKM_AES_GCM = 0x00001087
+CKO_SECRET_KEY = 4
+CKK_AES = 0x1F
+CKA_CLASS = 0x000
+CKA_TOKEN = 0x001
+CKA_PRIVATE = 0x002
+CKA_VALUE = 0x011
+CKA_KEY_TYPE = 0x100
+CKA_SENSITIVE = 0x103
+CKA_ENCRYPT = 0x104
+CKA_DECRYPT = 0x105
+CKA_WRAP = 0x106
+CKA_UNWRAP = 0x107
+CKA_VALUE_LEN = 0x161
+CKA_EXTRACTABLE = 0x162
+
+Reference = Any
+"""What ctypes.byref() answers: a pointer for one call, whose target its maker keeps alive."""
 
 
 class _InitializeArgs(Structure):
@@ -64,6 +82,76 @@ class _OaepParams(Structure):
         ("pSourceData", c_void_p),
         ("ulSourceDataLen", c_ulong),
     )
+
+
+class _GcmParams(Structure):
+    _fields_ = (
+        ("pIv", c_char_p),
+        ("ulIvLen", c_ulong),
+        ("ulIvBits", c_ulong),
+        ("pAAD", c_char_p),
+        ("ulAADLen", c_ulong),
+        ("ulTagBits", c_ulong),
+    )
+
+
+class GcmMechanism:
+    """CKM_AES_GCM (PKCS#11 v2.40 section 2.12.3) for one session: built once, filled in for each operation."""
+
+    __slots__ = ("_mechanism", "_parameter", "reference")
+
+    def __init__(self) -> None:
+        self._parameter = _GcmParams(None, 0, 0, None, 0, 128)
+        self._mechanism = Mechanism.of(CKM_AES_GCM, self._parameter)
+        self.reference: Reference = byref(self._mechanism)
+
+    def prepare(self, iv: bytes, aad: bytes) -> Reference:
+        """The mechanism for this IV and AAD. The structure keeps both alive until the next call."""
+        parameter = self._parameter
+        parameter.pIv = iv
+        parameter.ulIvLen = len(iv)
+        parameter.ulIvBits = 8 * len(iv)
+        parameter.pAAD = aad
+        parameter.ulAADLen = len(aad)
+        return self.reference
+
+
+class Attribute(Structure):
+    """CK_ATTRIBUTE."""
+
+    _fields_ = (("type", c_ulong), ("pValue", c_void_p), ("ulValueLen", c_ulong))
+
+
+class AesKeyTemplate:
+    """The template of a CEK that C_UnwrapKey makes: a session object that only decrypts and never comes out.
+
+    ``value_len`` puts CKA_VALUE_LEN into it, which some modules demand and others refuse; ``readable`` asks for a CEK
+    that may be read, as a thief would.
+    """
+
+    def __init__(self, *, value_len: int | None = None, readable: bool = False) -> None:
+        self.value_len = value_len
+        numbers = {CKA_CLASS: CKO_SECRET_KEY, CKA_KEY_TYPE: CKK_AES}
+        if value_len is not None:
+            numbers[CKA_VALUE_LEN] = value_len
+        flags = {
+            CKA_TOKEN: False,
+            CKA_PRIVATE: True,
+            CKA_SENSITIVE: not readable,
+            CKA_EXTRACTABLE: readable,
+            CKA_ENCRYPT: False,
+            CKA_DECRYPT: True,
+            CKA_WRAP: False,
+            CKA_UNWRAP: False,
+        }
+        self._values = [c_ulong(number) for number in numbers.values()] + [c_ubyte(flag) for flag in flags.values()]
+        items = [
+            Attribute(kind, cast(byref(value), c_void_p), ctypes.sizeof(value))
+            for kind, value in zip((*numbers, *flags), self._values, strict=True)
+        ]
+        self._items = (Attribute * len(items))(*items)
+        self.count = len(items)
+        self.reference: Reference = byref(self._items)
 
 
 class SessionInfo(Structure):
@@ -118,6 +206,13 @@ class FunctionList:
         self.get_session_info = self._function("C_GetSessionInfo", handle, pointer)
         self.login = self._function("C_Login", handle, c_ulong, c_char_p, c_ulong)
         self.decrypt_init = self._function("C_DecryptInit", handle, pointer, handle)
+        self.destroy_object = self._function("C_DestroyObject", handle, handle)
+        self.get_attribute_value = self._function("C_GetAttributeValue", handle, handle, pointer, c_ulong)
+        self.unwrap_key = self._function(
+            "C_UnwrapKey", handle, pointer, handle, c_char_p, c_ulong, pointer, c_ulong, pointer
+        )
+        self.encrypt_init = self._function("C_EncryptInit", handle, pointer, handle)
+        self.encrypt = self._function("C_Encrypt", handle, c_char_p, c_ulong, pointer, pointer)
         self.decrypt = self._function("C_Decrypt", handle, c_char_p, c_ulong, pointer, pointer)
 
     def _function(self, name: str, *arguments: type) -> Callable[..., int]:
@@ -131,28 +226,3 @@ class FunctionList:
         reserved = None if module_args is None else module_args.encode("utf-8")
         arguments = _InitializeArgs(None, None, None, None, CKF_OS_LOCKING_OK, reserved, None)
         return self.initialize(byref(arguments))
-
-
-class OutputBuffer:
-    """Where one session's operation puts its result: allocated once, its length reset for each call."""
-
-    __slots__ = ("_length", "_size", "data", "length")
-
-    def __init__(self, size: int = MAX_MODULUS_BYTES) -> None:
-        self._size = size
-        self.data = (c_char * size)()
-        self._length = c_ulong(size)
-        self.length = byref(self._length)
-
-    def prepare(self) -> None:
-        """Say to the module how much room there is."""
-        self._length.value = self._size
-
-    def take(self) -> bytes:
-        """Copy the result (secret) out and wipe the buffer."""
-        length = self._length.value
-        if length > self._size:
-            return b""  # a module that says it wrote beyond the buffer is not believed
-        result: bytes = self.data[:length]  # type: ignore[assignment]  # of c_char a slice is bytes
-        ctypes.memset(self.data, 0, length)
-        return result

@@ -9,7 +9,7 @@ from pkcs11 import Attribute, KeyType, Object, ObjectClass, Session
 from pkcs11.exceptions import PKCS11Error
 
 from sealpass.backends.pkcs11.return_values import translate
-from sealpass.core.errors import ConfigError, KeyNotFound, UnsupportedAlgorithm
+from sealpass.core.errors import ConfigError, KeyNotFound
 from sealpass.core.uri import KeyUri
 
 _CLASSES = {"private": ObjectClass.PRIVATE_KEY, "secret-key": ObjectClass.SECRET_KEY}
@@ -64,6 +64,12 @@ def handle_of(item: Object) -> int:
     return handle
 
 
+def handle_of_session(session: Session) -> int:
+    """The session's handle, for the function list. It is in the Cython class and not in the stub."""
+    handle: int = session.handle  # type: ignore[attr-defined]
+    return handle
+
+
 def kind_of(key: Object) -> str:
     """``RSA-2048``, ``AES-256``, or what else the token says."""
     key_type = read(key, Attribute.KEY_TYPE)
@@ -79,13 +85,8 @@ def kind_of(key: Object) -> str:
 def public_key_of(session: Session, key: Object) -> rsa.RSAPublicKey:
     """The public half of an RSA private key, from itself or from the public key with its CKA_ID.
 
-    Raises UnsupportedAlgorithm for another type of key, ConfigError where the token shows no public half.
+    Raises ConfigError where the token shows no public half.
     """
-    key_type = read(key, Attribute.KEY_TYPE)
-    if key_type is not KeyType.RSA:
-        raise UnsupportedAlgorithm(
-            f"the key is {kind_of(key)}, not RSA", hint="name an RSA key, or an AES key for sealing"
-        )
     modulus, exponent = read(key, Attribute.MODULUS), read(key, Attribute.PUBLIC_EXPONENT)
     if not modulus or not exponent:
         identifier = read(key, Attribute.ID)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Qualification: is this key, on this device, fit for unwrapping passwords under a profile of the contract?"""
+"""Whether a key on a device is fit for unwrapping passwords under a profile of the contract."""
 
 from sealpass.bench.qualification.measurement import Plan
 from sealpass.bench.qualification.qualification import Options, Progress, Step, qualify

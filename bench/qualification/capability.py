@@ -21,12 +21,17 @@ def try_everything(key: Unwrapper) -> tuple[dict[str, Any], Check]:
     content = sorted(key.capabilities.content, key=str)
     sample = A256GCM if A256GCM in content or not content else content[0]
     oaep_rows = [
-        _row(str(oaep), oaep.jwe_name, oaep in key.capabilities.unwrap, _try(key, oaep, sample))
+        _row(str(oaep), oaep.jwe_name, declared=oaep in key.capabilities.unwrap, tried=_try(key, oaep, sample))
         for oaep in OAEP_VARIANTS
     ]
-    known = [oaep for oaep in OAEP_VARIANTS if oaep in key.capabilities.unwrap]
+    known = next((oaep for oaep in OAEP_VARIANTS if oaep in key.capabilities.unwrap), None)
     content_rows = [
-        _row(enc.name, enc.name, enc in key.capabilities.content, _try(key, known[0], enc) if known else "not tried")
+        _row(
+            enc.name,
+            enc.name,
+            declared=enc in key.capabilities.content,
+            tried="not tried" if known is None else _try(key, known, enc),
+        )
         for enc in CONTENT_ENCRYPTIONS
     ]
     liars = [row["name"] for row in oaep_rows + content_rows if not row["agrees"]]
@@ -40,7 +45,7 @@ def try_everything(key: Unwrapper) -> tuple[dict[str, Any], Check]:
     return {"oaep": oaep_rows, "content": content_rows}, check
 
 
-def _row(name: str, jwe_name: str | None, declared: bool, tried: str) -> dict[str, Any]:
+def _row(name: str, jwe_name: str | None, *, declared: bool, tried: str) -> dict[str, Any]:
     right = {"works"} if declared else {"refused", "not tried"}
     return {"name": name, "jwe_name": jwe_name, "declared": declared, "tried": tried, "agrees": tried in right}
 

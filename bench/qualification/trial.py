@@ -58,15 +58,22 @@ class Observed:
     """A RejectReason, the code of an operator error, or what a case of several steps saw."""
     duration_ns: int
     failure: FailureShape | None = None
+    released_after: float | None = None
+    """Seconds from the start to a failure, by the clock of the key's failure floor."""
 
 
 def observe(flow: Flow, case: Case) -> Observed:
     """Make the case's token, send it, and tell what came back. Lets only KeyboardInterrupt and the like through."""
-    started = time.perf_counter_ns()
+    clock = flow.subject.key.failure_floor.start
+    started, floor_started = time.perf_counter_ns(), clock()
     try:
         token = case.make(flow)
-        started = time.perf_counter_ns()
+        started, floor_started = time.perf_counter_ns(), clock()
         password = case.open(flow, token)
+    except DecryptionFailed as failure:
+        released_after = clock() - floor_started
+        duration = time.perf_counter_ns() - started
+        return Observed(Outcome.FAILED, None, duration, FailureShape.of(failure), released_after)
     except Exception as error:  # noqa: BLE001 - whatever a device raises is the observation
         return _from_error(error, time.perf_counter_ns() - started)
     duration = time.perf_counter_ns() - started
@@ -75,8 +82,6 @@ def observe(flow: Flow, case: Case) -> Observed:
 
 
 def _from_error(error: Exception, duration: int) -> Observed:
-    if isinstance(error, DecryptionFailed):
-        return Observed(Outcome.FAILED, None, duration, FailureShape.of(error))
     if isinstance(error, TokenRejected):
         return Observed(Outcome.REJECTED, error.reason.value, duration)
     if isinstance(error, Error):

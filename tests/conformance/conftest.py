@@ -8,7 +8,7 @@ import pytest
 from pkcs11 import Session
 
 from sealpass.backends import matrix
-from sealpass.backends.pkcs11.rsa_key import Pkcs11RsaKey
+from sealpass.backends.pkcs11.rsa_key import RsaTokenKey
 from sealpass.backends.registry import open_key
 from sealpass.core.protocols import Key, Unwrapper, as_unwrapper
 
@@ -54,7 +54,7 @@ def key(uri: str) -> Iterator[Unwrapper]:
 
 def _objects(key: Key) -> int:
     """How many objects, session objects included, the token shows."""
-    if not isinstance(key, Pkcs11RsaKey):
+    if not isinstance(key, RsaTokenKey):
         return 0
     session: Session = key._connection.open_session()
     try:

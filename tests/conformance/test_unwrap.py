@@ -9,14 +9,13 @@ import pytest
 from sealpass.backends.matrix import name_of
 from sealpass.core import encrypt, jwe
 from sealpass.core.algorithms import CONTENT_ENCRYPTIONS, OAEP_BY_JWE_NAME, OAEP_VARIANTS, ContentEncryption, RsaOaep
-from sealpass.core.content_key import MemoryContentKey
+from sealpass.core.content_key import MemoryContentKey, encrypt_gcm
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import BackendUnavailable, ConfigError, DecryptionFailed, TokenRejected, UnsupportedAlgorithm
 from sealpass.core.jwk import PublicJwk
 from sealpass.core.oaep import oaep_encrypt
 from sealpass.core.protocols import Unwrapper
 from tests.conformance.conftest import Device
-from tests.support.gcm import encrypt_content
 
 ENC_IDS = [enc.name for enc in CONTENT_ENCRYPTIONS]
 
@@ -51,7 +50,7 @@ def test_a_declared_variant_works_and_another_is_refused_before_any_io(
     cek = secrets.token_bytes(enc.cek_bytes)
     encrypted_key = oaep_encrypt(key.public_jwk.public_key(), cek, oaep)
     if oaep in key.capabilities.unwrap:
-        iv, ciphertext, tag = encrypt_content(cek, b"payload", b"aad")
+        iv, ciphertext, tag = encrypt_gcm(cek, b"payload", b"aad")
         with key.unwrap(encrypted_key, oaep, enc) as content_key:
             assert content_key.decrypt(iv, ciphertext, tag, b"aad") == b"payload"
         return
@@ -96,7 +95,7 @@ def _bad_keys(key: Unwrapper) -> dict[str, bytes]:
 def test_a_bad_encrypted_key_gives_a_content_key_that_opens_nothing(key: Unwrapper) -> None:
     """Whatever the encrypted key, unwrap answers a ContentKey, that opens nothing, and the key works afterwards."""
     oaep, enc = _any_supported(key), _enc(key)
-    iv, ciphertext, tag = encrypt_content(bytes(enc.cek_bytes), b"payload", b"aad")
+    iv, ciphertext, tag = encrypt_gcm(bytes(enc.cek_bytes), b"payload", b"aad")
     for what, encrypted_key in _bad_keys(key).items():
         with key.unwrap(encrypted_key, oaep, enc) as content_key:
             assert content_key.decrypt(iv, ciphertext, tag, b"aad") is None, what

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from pkcs11 import Attribute, ObjectClass
 
-from sealpass.backends.pkcs11.rsa_key import Pkcs11RsaKey
+from sealpass.backends.pkcs11.rsa_key import RsaTokenKey
 from sealpass.backends.registry import key_maker, open_key
 from sealpass.core import base64url, encrypt, jwe
 from sealpass.core.capabilities import UnwrapMode
@@ -21,10 +21,10 @@ from tests.pkcs11.test_finding import rw_session
 from tests.support.soft_tokens import SoftToken
 
 
-def open_token_key(uri: str) -> Pkcs11RsaKey:
+def open_token_key(uri: str) -> RsaTokenKey:
     """The key, as its own class."""
     key = open_key(uri)
-    assert isinstance(key, Pkcs11RsaKey)
+    assert isinstance(key, RsaTokenKey)
     return key
 
 

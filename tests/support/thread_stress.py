@@ -12,12 +12,12 @@ import time
 
 from sealpass.backends.pkcs11 import library
 from sealpass.backends.pkcs11.objects import find_key
-from sealpass.backends.pkcs11.rsa_key import Pkcs11RsaKey
+from sealpass.backends.pkcs11.rsa_key import RsaTokenKey
 from sealpass.backends.registry import open_key
 from sealpass.core.algorithms import A256GCM, RSA_OAEP
+from sealpass.core.content_key import encrypt_gcm
 from sealpass.core.oaep import oaep_encrypt
 from sealpass.core.uri import KeyUri
-from tests.support.gcm import encrypt_content
 
 THREADS = 4
 
@@ -35,10 +35,10 @@ def main() -> int:
     if "stock" in sys.argv[3:]:
         library._locking_library = stock_library  # type: ignore[assignment]
     key = open_key(uri)
-    assert isinstance(key, Pkcs11RsaKey)
+    assert isinstance(key, RsaTokenKey)
     cek = secrets.token_bytes(32)
     encrypted_key = oaep_encrypt(key.public_jwk.public_key(), cek, RSA_OAEP)
-    iv, ciphertext, tag = encrypt_content(cek, b"payload", b"aad")
+    iv, ciphertext, tag = encrypt_gcm(cek, b"payload", b"aad")
     done, wrong = [0] * THREADS, [0] * THREADS
     end = time.monotonic() + seconds
 

@@ -4,6 +4,7 @@
 import hashlib
 import os
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
@@ -40,7 +41,7 @@ def cases(subject: Subject) -> Iterator[Case]:
     yield from _paddings(subject)
     yield from _content_keys(subject)
     yield from _encrypted_keys(subject)
-    yield from _oaep_blocks(subject)
+    yield from _oaep_blocks()
 
 
 def _named(**members: Any) -> Make:
@@ -111,7 +112,7 @@ def _paddings(subject: Subject) -> Iterator[Case]:
         f"PKCS #1 v1.5 padding under a header that says {subject.alg}",
         "RFC 8725 §3.1; RFC 8017 §7.1.2",
         FAILS,
-        lambda flow: _pkcs1(flow),
+        _pkcs1,
     )
     yield Case(
         "A6a",
@@ -146,7 +147,7 @@ def _content_keys(subject: Subject) -> Iterator[Case]:
             f"a well-padded content encryption key of {size} bytes instead of {right}",
             "RFC 7516 §5.2 step 10, §11.5",
             FAILS,
-            lambda flow, size=size: flow.parts(cek=os.urandom(size)).compact(),
+            partial(_with_cek_of, size=size),
         )
     yield Case(
         "A9g",
@@ -239,14 +240,23 @@ def _encrypted_keys(subject: Subject) -> Iterator[Case]:
         "one": 1,
     }
     for letter, (name, integer) in zip("ijklm", integers.items(), strict=True):
-        octets = integer.to_bytes(size, "big")
         yield Case(
             f"A12{letter}",
             f"encrypted key as an integer: {name}",
             _UNIFORM,
             FAILS,
-            lambda flow, octets=octets: flow.with_key(lambda _cek: octets),
+            partial(_with_encrypted_key, octets=integer.to_bytes(size, "big")),
         )
+    room = 256**size - modulus
+    yield Case(
+        "A12r",
+        "the right encrypted key plus the modulus: the same number to RSA, not a ciphertext",
+        "RFC 8017 §5.1.2 step 1",
+        FAILS,
+        partial(_plus_modulus, modulus=modulus),
+        # A ciphertext below `room` is found by trying; with a modulus next to a power of two there is hardly any.
+        not_applicable=None if room * 500 > modulus else "the modulus leaves no room for it",
+    )
     yield Case(
         "A13",
         "encrypted to another key under the announced kid",
@@ -258,7 +268,7 @@ def _encrypted_keys(subject: Subject) -> Iterator[Case]:
     )
 
 
-def _oaep_blocks(subject: Subject) -> Iterator[Case]:
+def _oaep_blocks() -> Iterator[Case]:
     faults = {
         "first octet not zero (Manger)": OaepFault(first_octet=1),
         "label hash wrong": OaepFault(label_hash_flip=1),
@@ -271,13 +281,33 @@ def _oaep_blocks(subject: Subject) -> Iterator[Case]:
             f"OAEP block: {name}",
             _UNIFORM,
             FAILS,
-            lambda flow, fault=fault: flow.with_key(lambda cek: _faulty(subject, cek, fault)),
+            partial(_faulty, fault=fault),
         )
 
 
-def _faulty(subject: Subject, cek: bytes, fault: OaepFault) -> bytes:
-    block = crafting.oaep_block(cek, subject.key.public_jwk.modulus_bytes, subject.oaep, fault)
-    return crafting.raw_encrypt(subject.public_key, block)
+def _with_cek_of(flow: Flow, size: int) -> str:
+    return flow.parts(cek=os.urandom(size)).compact()
+
+
+def _with_encrypted_key(flow: Flow, octets: bytes) -> str:
+    return flow.with_key(lambda _cek: octets)
+
+
+def _plus_modulus(flow: Flow, modulus: int) -> str:
+    size = flow.subject.key.public_jwk.modulus_bytes
+    while True:
+        parts = flow.parts()
+        integer = int.from_bytes(parts.encrypted_key, "big") + modulus
+        if integer < 256**size:
+            return changed(parts, encrypted_key=integer.to_bytes(size, "big"))
+
+
+def _faulty(flow: Flow, fault: OaepFault) -> str:
+    subject = flow.subject
+    size = subject.key.public_jwk.modulus_bytes
+    return flow.with_key(
+        lambda cek: crafting.raw_encrypt(subject.public_key, crafting.oaep_block(cek, size, subject.oaep, fault))
+    )
 
 
 def _encrypted_key_flipped(flow: Flow, position: int) -> str:

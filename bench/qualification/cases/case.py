@@ -81,6 +81,7 @@ class Flow:
 
     @property
     def profile(self) -> Profile:
+        """The profile under which the nonce was announced."""
         return self.subject.profile
 
     def new(self) -> "Flow":
@@ -184,7 +185,7 @@ class Case:
     """Why the case says nothing about this key, where it does not."""
 
 
-class Unexpected(Exception):  # noqa: N818 - not an error of sealpass: what a case's own logic observed
+class Unexpected(Exception):
     """A case of several steps ended otherwise than it should; the text holds no secret."""
 
 

@@ -3,6 +3,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from sealpass.bench.qualification import crafting
 from sealpass.bench.qualification.cases.case import (
@@ -130,22 +131,26 @@ def _lengths() -> Iterator[Case]:
             f"authentication tag cut to {size} bytes",
             "RFC 7518 §5.3",
             _LENGTH,
-            lambda flow, size=size: _tag(flow, size),
+            partial(_tag, size=size),
         )
-    yield Case("C1g", "authentication tag with a byte too many", "RFC 7518 §5.3", _LENGTH, lambda flow: _tag(flow, 17))
+    yield Case("C1g", "authentication tag with a byte too many", "RFC 7518 §5.3", _LENGTH, partial(_tag, size=17))
     for letter, size in zip("abcd", (0, 8, 13, 16), strict=True):
         yield Case(
             f"C2{letter}",
             f"initialization vector of {size} bytes",
             "RFC 7518 §5.3",
             _LENGTH,
-            lambda flow, size=size: flow.parts(iv_bytes=size).compact(),
+            partial(_with_iv, size=size),
         )
 
 
 def _tag(flow: Flow, size: int) -> str:
     parts = flow.parts()
     return changed(parts, tag=(parts.tag + b"\0")[:size])
+
+
+def _with_iv(flow: Flow, size: int) -> str:
+    return flow.parts(iv_bytes=size).compact()
 
 
 def _flips() -> Iterator[Case]:
@@ -167,7 +172,7 @@ def _flips() -> Iterator[Case]:
         ("ciphertext empty", lambda _parts: {"ciphertext": b""}),
     )
     for letter, (what, change) in zip("bcdefghi", flips, strict=True):
-        yield Case(f"C3{letter}", what, _AUTHENTICATED, FAILS, lambda flow, change=change: _replaced(flow, change))
+        yield Case(f"C3{letter}", what, _AUTHENTICATED, FAILS, partial(_replaced, change=change))
 
 
 def _replaced(flow: Flow, change: Callable[[crafting.Parts], dict[str, bytes]]) -> str:
@@ -188,7 +193,7 @@ def _cbc(subject: Subject) -> Iterator[Case]:
             title,
             "RFC 7518 §5.2.2",
             Expected(outcome, None),
-            lambda flow, al_error=al_error: _cbc_token(flow, al_error),
+            partial(_cbc_token, al_error=al_error),
             lambda flow, token: jwe.decrypt(token, flow.subject.key).decode("utf-8"),
             not_applicable=why_not,
         )

@@ -3,6 +3,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 from sealpass.bench.qualification import crafting
 from sealpass.bench.qualification.cases.case import (
@@ -21,7 +22,7 @@ from sealpass.bench.qualification.cases.case import (
 from sealpass.bench.qualification.device import Subject
 from sealpass.bench.qualification.threads import run_together
 from sealpass.core import encrypt, jwe
-from sealpass.core.algorithms import ENC_BY_JWE_NAME
+from sealpass.core.algorithms import ENC_BY_JWE_NAME, ContentEncryption
 from sealpass.core.errors import DecryptionFailed, RejectReason, TokenRejected
 from sealpass.core.nonces import Purpose
 
@@ -68,9 +69,7 @@ def cases(subject: Subject) -> Iterator[Case]:
             f"a valid token with {enc}, the client's choice",
             "RFC 7518 §5.3",
             OPENS,
-            lambda flow, enc=enc: flow.parts(
-                flow.header(enc=enc), cek=crafting.new_cek(ENC_BY_JWE_NAME[enc])
-            ).compact(),
+            partial(_with_enc, enc=ENC_BY_JWE_NAME[enc]),
         )
     yield Case("R1a", "a token sent a second time", _SINGLE_USE, _ONCE, _already_opened)
     yield Case(
@@ -91,7 +90,7 @@ def cases(subject: Subject) -> Iterator[Case]:
             "the contract: a nonce is bound to one purpose",
             _ONCE,
             Flow.token,
-            lambda flow, token, purpose=purpose: flow.open(token, purpose=purpose),
+            partial(Flow.open, purpose=purpose),
         )
     plain = "the contract: never a fallback to plain text"
     yield Case(
@@ -104,6 +103,10 @@ def cases(subject: Subject) -> Iterator[Case]:
         refused(RejectReason.FORM),
         lambda flow: flow.payload(),
     )
+
+
+def _with_enc(flow: Flow, enc: ContentEncryption) -> str:
+    return flow.parts(flow.header(enc=enc.name), cek=crafting.new_cek(enc)).compact()
 
 
 def _already_opened(flow: Flow) -> str:

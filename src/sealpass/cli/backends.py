@@ -22,6 +22,7 @@ def backends(*, as_json: bool) -> None:
     """Show which devices this version works with, and how.
 
     This is what was tested before release, not what is connected here: 'sealpass doctor URI' tries a real key.
+    Needs no device and no extra; says which extras are installed.
     """
     installed = {scheme: _is_installed(scheme) for scheme in PACKAGES}
     members = [asdict(row) | {"installed": installed[row.scheme]} for row in ROWS]

@@ -26,7 +26,7 @@ class Command(click.Command):
         ctx.allow_extra_args = True
         surplus = super().parse_args(ctx, args)
         if surplus and not ctx.resilient_parsing:
-            ctx.fail(f"{len(surplus)} too many; a password or token comes on standard input, never as an argument")
+            ctx.fail("an argument too many; passwords and tokens come on standard input, never as arguments")
         return surplus
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -43,8 +43,9 @@ class Describable(Protocol):
 def doctor(*, uri: str, force_login: bool, as_json: bool) -> None:
     """Open a key and say what it can do.
 
-    Logs in, tries every RSA-OAEP variant on the key once with a ciphertext of its own, and prints what worked, the
-    profiles that the key can serve, and what the device tells about itself. Changes nothing on the device.
+    Needs a URI that names one key, and its PIN. Logs in, tries every RSA-OAEP variant once with a ciphertext made for
+    the key, and prints what worked, the profiles that the key can serve, and what the device tells about itself.
+    Changes nothing on the device.
     """
     with open_key(uri, force_login=force_login) as key:
         found = examine(key)
@@ -58,7 +59,7 @@ def examine(key: Key) -> dict[str, Any]:
     return {
         "uri": str(key.uri),
         "key_id": key.key_id,
-        "bits": unwrapper.public_jwk.bits if unwrapper else None,
+        "bits": unwrapper.public_jwk.bits if unwrapper else max((8 * enc.cek_bytes for enc in can.seal), default=None),
         "mode": can.mode.value if can.mode else None,
         "unwrap": [_variant(oaep, works=oaep in can.unwrap) for oaep in OAEP_VARIANTS],
         "content": [enc.name for enc in CONTENT_ENCRYPTIONS if enc in can.content],

@@ -71,12 +71,12 @@ def encrypt(  # noqa: PLR0913 - click passes every option by name
 ) -> None:
     """Encrypt a password to a key, as the browser does.
 
-    Reads the password from standard input (one trailing newline is dropped; a terminal is asked without echo) and
-    prints the token.
+    Needs a key, and the password on standard input: one trailing newline is dropped, and a terminal is asked without
+    echo. Prints the token.
 
-    The key is a file with a public JWK, or the URI of the private key itself, to try a device. A JWK file needs
-    --nonce; with a URI a missing nonce is made up, and no server will take the token. --info replaces key, nonce
-    and algorithms; a key given beside it is pinned: the announced key must be that one.
+    The key is a file with a public JWK, or, to try a device, the URI of the private key. A JWK file needs --nonce;
+    with a URI a missing nonce is made up, and no server will take that token. --info replaces key, nonce and
+    algorithms; a key given beside it is pinned: the announced key must be that one.
 
     Profile jwe encrypts standard input byte for byte, newline included.
     """

@@ -2,9 +2,9 @@
 """From what went wrong to an exit status and one line on standard error. Never a secret, never an unasked traceback."""
 
 import json
-import sys
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def describe(error: BaseException) -> Failure:
         case Error():
             return Failure(WRONG_INPUT, error.code, str(error), error.hint)
         case click.UsageError():
-            hint = f"{error.ctx.command_path} --help" if error.ctx else None
+            hint = f"see {error.ctx.command_path} --help" if error.ctx else None
             return Failure(WRONG_INPUT, "usage", error.format_message(), hint)
         case click.ClickException():
             return Failure(WRONG_INPUT, "usage", error.format_message())
@@ -56,16 +56,25 @@ def describe(error: BaseException) -> Failure:
 
 def report(error: BaseException, *, as_json: bool, debug: bool) -> int:
     """Write the failure to standard error and return the exit status."""
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        click.echo(error.format_message(), err=True)
-        return WRONG_INPUT
     failure = describe(error)
-    if debug and not isinstance(error, click.ClickException):
-        sys.stderr.writelines(_frames(error))
-    if as_json:
-        members = {"code": failure.code, "message": _one_line(failure.message), "hint": failure.hint or None}
-        click.echo(json.dumps({"error": members}), err=True)
-        return failure.status
+    trace = list(_frames(error)) if debug and not isinstance(error, click.ClickException) else []
+    with suppress(OSError):  # whoever read standard error has gone
+        if isinstance(error, click.exceptions.NoArgsIsHelpError):
+            click.echo(error.format_message(), err=True)
+        elif as_json:
+            _write_json(failure, trace)
+        else:
+            _write_lines(failure, trace)
+    return failure.status
+
+
+def _write_json(failure: Failure, trace: list[str]) -> None:
+    members = {"code": failure.code, "message": _one_line(failure.message), "hint": failure.hint or None}
+    click.echo(json.dumps({"error": members | {"traceback": trace} if trace else members}), err=True)
+
+
+def _write_lines(failure: Failure, trace: list[str]) -> None:
+    click.echo("".join(trace), err=True, nl=False)
     match failure.code:
         case "internal":
             click.echo(f"sealpass: internal error: {failure.message}", err=True)
@@ -75,7 +84,6 @@ def report(error: BaseException, *, as_json: bool, debug: bool) -> int:
             click.echo(f"sealpass: error [{failure.code}]: {_one_line(failure.message)}", err=True)
     if failure.hint:
         click.echo(f"  hint: {_one_line(failure.hint)}", err=True)
-    return failure.status
 
 
 def _one_line(text: str) -> str:

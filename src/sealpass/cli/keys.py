@@ -23,7 +23,8 @@ DEFAULT_RSA_BITS = 2048
 mode_option = click.option(
     "--mode",
     type=click.Choice((UnwrapMode.NATIVE.value, UnwrapMode.IN_TOKEN.value)),
-    help="Where the content key goes: into our memory (native) or nowhere (in-token).  [default: native]",
+    help="Where unwrapped content keys go: into our memory (native), or they stay on the device (in-token)."
+    "  [default: native]",
 )
 self_signed_option = click.option(
     "--self-signed", is_flag=True, help="Store a self-signed certificate too: Java sees no pair without one."
@@ -32,7 +33,10 @@ self_signed_option = click.option(
 
 @click.group(cls=Group)
 def keys() -> None:
-    """Make, import, list and publish keys."""
+    """Make, import, list and publish keys.
+
+    KEY is a URI: pkcs11:token=NAME;object=LABEL?pin-source=file:PATH or software:path=FILE.
+    """
 
 
 @keys.command(
@@ -63,8 +67,8 @@ def create(
 ) -> None:
     """Make a key on the device and print the URI that opens it.
 
-    Needs a URI that says where the key goes and no key answers to. The private half is sensitive and not
-    extractable; one key serves one mode.
+    Needs a URI that says where the key goes and that no key answers to yet, and a PIN that may create keys. The
+    private half is sensitive and not extractable. A key serves one mode; make one for each.
     """
     if aes is not None and (mode is not None or bits is not None or self_signed):
         raise click.UsageError(
@@ -95,7 +99,8 @@ def create(
 def import_(*, uri: str, pem: str, mode: str | None, self_signed: bool, force_login: bool, as_json: bool) -> None:
     """Store an existing RSA key and print the URI that opens it.
 
-    For tests and migrations: a key that was ever in a file has left the protection of any device.
+    Needs the private key in a file and a URI that no key answers to yet. For tests and migrations: what was once in a
+    file, no device can protect any more.
     """
     content = read_file(pem, "the file of --pem")
     made = key_maker(uri, force_login=force_login).import_rsa(
@@ -114,7 +119,7 @@ def import_(*, uri: str, pem: str, mode: str | None, self_signed: bool, force_lo
 def list_(*, uri: str, force_login: bool, as_json: bool) -> None:
     """List the keys that a URI selects; each printed URI opens its key.
 
-    The URI may name a token without an object.
+    Needs the token's PIN. The URI may name a token without an object: then it selects all its keys.
     """
     found = list(key_maker(uri, force_login=force_login).list_keys())
     members = [
@@ -135,7 +140,8 @@ def list_(*, uri: str, force_login: bool, as_json: bool) -> None:
 def jwk(*, uri: str, alg: str | None, force_login: bool, as_json: bool) -> None:
     """Print the public half of a key as a JWK (RFC 7517).
 
-    Its kid is the thumbprint (RFC 7638). The output is JSON with or without --json.
+    Needs a URI that names one RSA key, and its PIN. The kid is the thumbprint (RFC 7638). Prints JSON, with --json or
+    without.
     """
     with open_key(uri, force_login=force_login) as opened:
         key = as_unwrapper(opened)

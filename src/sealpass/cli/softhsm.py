@@ -20,6 +20,7 @@ def softhsm() -> None:
 @softhsm.command(
     examples=(
         "sealpass softhsm init",
+        'eval "$(sealpass softhsm init | grep ^export)"',
         "sealpass softhsm init --kind softhsm2 --dir ./token --token test --json",
     ),
 )

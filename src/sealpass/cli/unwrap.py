@@ -88,8 +88,8 @@ def unwrap(  # noqa: PLR0913 - click passes every option by name
 ) -> None:
     """Take the password out of a token, offline.
 
-    Reads the token from standard input and prints the password and a newline; with profile jwe it prints the payload
-    byte for byte (JSON: base64url).
+    Needs the URI of the private key, its PIN, and the token on standard input. Prints the password and a newline; with
+    profile jwe it prints the payload byte for byte (--json: base64url).
 
     For trying a device and for looking into a single token. It is no service: it remembers no nonce, so it cannot
     tell a replay, and --diagnose answers what no sender may learn. Keep both away from whatever senders can reach.

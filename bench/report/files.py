@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Report files: whole or not there."""
+
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from sealpass.core.errors import ConfigError
+
+_MAX_NAME = 100
+
+
+def file_name(*parts: str) -> str:
+    """A name for a report out of texts that may hold anything."""
+    name = "-".join(filter(None, (re.sub(r"[^A-Za-z0-9]+", "-", part).strip("-") for part in parts)))
+    return name[:_MAX_NAME] or "report"
+
+
+def make_directory(directory: Path) -> None:
+    """Make the directory and see that files can be written there; raises ConfigError, before any long work."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the directory {directory}: {error.strerror}") from None
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise ConfigError(f"cannot write into the directory {directory}")
+
+
+def write_all(files: Mapping[Path, str]) -> None:
+    """Write texts to files, each replaced in one step once all of them are on disk; raises ConfigError.
+
+    An interrupt leaves the files as they were.
+    """
+    written: dict[Path, Path] = {}
+    try:
+        for path, text in files.items():
+            partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+            with partial.open("x", encoding="utf-8") as file:
+                written[path] = partial
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, partial in written.items():
+            partial.replace(path)
+    except OSError as error:
+        raise ConfigError(f"cannot write the report: {error.strerror}", hint="choose another --out") from None
+    finally:
+        for partial in written.values():
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a report on a qualification says, section by section, before it has a form.
+
+Made from a ``sealpass.qualification/1`` document and nothing else. Texts from devices (labels, serial numbers) are
+stripped of what is not printable, so that no token writes control sequences to somebody's terminal.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+NOT_MEASURED = "-"
+_NANOSECONDS_PER_MS = 1_000_000
+_PARTS = {
+    "V": "valid tokens",
+    "A": "algorithm and encrypted key",
+    "H": "header and nonce",
+    "E": "encoding",
+    "C": "content encryption",
+    "P": "payload and password",
+    "R": "one nonce, one use",
+}
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A title, sentences, and a table. Every text in it is printable."""
+
+    title: str
+    notes: Sequence[str] = ()
+    headers: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = field(default_factory=list)
+    numbers: frozenset[int] = frozenset()
+    """Columns that are set flush right."""
+
+
+def printable(value: object) -> str:
+    """Any value as one line of text without control characters; None is a dash."""
+    if value is None:
+        return NOT_MEASURED
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "".join(character if character.isprintable() else "\ufffd" for character in str(value))
+
+
+def _row(*values: object) -> list[str]:
+    return [printable(value) for value in values]
+
+
+def title(document: Document) -> str:
+    """The headline: verdict, profile and key."""
+    verdict = document["verdict"]["verdict"].upper()
+    return printable(f"{verdict}: {document['key']['uri']} under profile {document['settings']['profile']}")
+
+
+def verdict_section(document: Document) -> Section:
+    """The verdict and its reasons."""
+    verdict = document["verdict"]
+    passed = {
+        "pass": "The profile is fully met.",
+        "fail": "The key does not qualify.",
+        "inconclusive": "Not measured well enough to say.",
+    }
+    notes = [passed[verdict["verdict"]], *map(printable, verdict["reasons"])]
+    notes += [f"Deviation: {printable(deviation['text'])}." for deviation in document["deviations"]]
+    return Section("Verdict", notes)
+
+
+def summary(document: Document) -> Iterator[Section]:
+    """The short report: what a person reads at the end of a run."""
+    yield _key(document)
+    yield _capabilities(document)
+    yield _findings(document)
+    yield _case_counts(document)
+    odd = [case for case in document["cases"] if case["status"] not in {"pass", "not-supported"}]
+    if odd:
+        yield _cases("Cases that did not pass", odd)
+    yield _checks(document)
+    yield _speed(document)
+    yield verdict_section(document)
+
+
+def full(document: Document) -> Iterator[Section]:
+    """The whole report: what an auditor files."""
+    yield verdict_section(document)
+    yield _key(document)
+    yield _module(document)
+    yield _host(document)
+    yield _capabilities(document)
+    yield _attributes(document)
+    yield _findings(document)
+    yield _case_counts(document)
+    yield _checks(document)
+    yield _cases("Contract cases", document["cases"])
+    yield _speed(document)
+    yield Section(
+        "Not covered",
+        ["Entries of the catalogue for which a qualification has no case."],
+        ("entry", "why"),
+        [_row(entry["id"], entry["reason"]) for entry in document["not_covered"]],
+    )
+
+
+def _key(document: Document) -> Section:
+    key, settings = document["key"], document["settings"]
+    announced = document["capabilities"]["announced"]
+    algorithms = "nothing of the profile" if announced is None else f"{announced['alg']} with {announced['enc']}"
+    return Section(
+        "Key",
+        headers=("", ""),
+        rows=[
+            _row("URI", key["uri"]),
+            _row("key id", key["id"]),
+            _row("kind", f"RSA-{key['bits']}"),
+            _row("unwrap mode", key["mode"]),
+            _row("profile", settings["profile"] + (" with SHA-1 allowed" if settings["allow_sha1"] else "")),
+            _row("qualified with", algorithms),
+            _row("when", f"{document['started']}, {document['duration_s']:.1f} s"),
+            _row("by", f"{document['tool']['name']} {document['tool']['version']}"),
+        ],
+    )
+
+
+def _facts(section: str, facts: Mapping[str, Any]) -> Section:
+    if facts["values"] is None:
+        return Section(section, [f"Not available: {printable(facts['reason'])}."])
+    return Section(section, headers=("", ""), rows=[_row(name, value) for name, value in facts["values"].items()])
+
+
+def _module(document: Document) -> Section:
+    return _facts("Module and token", document["module"])
+
+
+def _attributes(document: Document) -> Section:
+    return _facts("Key attributes", document["attributes"])
+
+
+def _host(document: Document) -> Section:
+    rows = []
+    for name, value in document["host"].items():
+        shown = " ".join(f"{load:.2f}" for load in value) if isinstance(value, list) else value
+        rows.append(_row(name.replace("_", " "), shown))
+    return Section("Host", headers=("", ""), rows=rows)
+
+
+def _capabilities(document: Document) -> Section:
+    found = document["capabilities"]
+    rows = [
+        _row(name, entry["name"], entry["jwe_name"], entry["declared"], entry["tried"])
+        for kind, name in (("oaep", "unwrap"), ("content", "content"))
+        for entry in found[kind]
+    ]
+    return Section("Capabilities", headers=("", "algorithm", "JWE name", "declared", "tried"), rows=rows)
+
+
+def _findings(document: Document) -> Section:
+    rows = [_row(entry["severity"], entry["text"], entry["advice"]) for entry in document["findings"]]
+    if not rows:
+        return Section("Findings", ["None."])
+    return Section("Findings", headers=("severity", "finding", "what to do"), rows=rows)
+
+
+def _case_counts(document: Document) -> Section:
+    total: Counter[str] = Counter()
+    passed: Counter[str] = Counter()
+    for case in document["cases"]:
+        part = case["id"][0]
+        total[part] += 1
+        passed[part] += case["status"] == "pass"
+    counts = document["verdict"]["cases"]
+    words = ", ".join(f"{count} {status.replace('-', ' ')}" for status, count in counts.items() if count)
+    return Section(
+        "Contract cases by part",
+        [f"{total.total()} cases: {words}."],
+        ("part", "", "passed", "of"),
+        [_row(part, what, passed[part], total[part]) for part, what in _PARTS.items() if total[part]],
+        numbers=frozenset((2, 3)),
+    )
+
+
+def _outcome(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return NOT_MEASURED
+    words = found["outcome"] + (f" ({found['reason']})" if found["reason"] else "")
+    return printable(words + (f", nonce {found['nonce']}" if found["nonce"] else ""))
+
+
+def _cases(name: str, cases: Sequence[Mapping[str, Any]]) -> Section:
+    return Section(
+        name,
+        headers=("id", "case", "reference", "expected", "observed", "status"),
+        rows=[
+            [
+                *_row(case["id"], case["title"], case["reference"]),
+                _outcome(case["expected"]),
+                printable(case["reason"]) if case["observed"] is None else _outcome(case["observed"]),
+                printable(case["status"]),
+            ]
+            for case in cases
+        ],
+    )
+
+
+def _checks(document: Document) -> Section:
+    rows = [_row(check["id"], check["title"], check["detail"], check["status"]) for check in document["checks"]]
+    notes = []
+    floor = document["failure_floor"]
+    if floor is not None:
+        notes.append(
+            f"Failures are released after {floor['seconds'] * 1000:g} ms; "
+            f"{floor['overruns']} of {floor['failures']} came later."
+        )
+    return Section("Checks across all cases", notes, ("id", "check", "detail", "status"), rows)
+
+
+def _milliseconds(nanoseconds: int | None) -> str:
+    return NOT_MEASURED if nanoseconds is None else f"{nanoseconds / _NANOSECONDS_PER_MS:.3f}"
+
+
+def _speed(document: Document) -> Section:
+    measurement = document["measurement"]
+    if measurement["runs"] is None:
+        return Section("Speed", [f"Not measured: {printable(measurement['reason'])}."])
+    rows = []
+    for run in measurement["runs"]:
+        latency = run["latency"] or {}
+        errors = ", ".join(f"{count} {code}" for code, count in run["errors"].items()) or "none"
+        rows.append(
+            _row(
+                run["threads"],
+                f"{run['throughput_per_s']:.0f}",
+                *(_milliseconds(latency.get(name)) for name in ("p50_ns", "p90_ns", "p99_ns", "max_ns")),
+                run["verified"],
+                errors,
+            )
+        )
+    notes = [f"One operation: {printable(measurement['operation'])}."]
+    if measurement["note"]:
+        notes.append(f"Note: {printable(measurement['note'])}.")
+    headers = ("threads", "passwords/s", "p50 ms", "p90 ms", "p99 ms", "max ms", "n", "errors")
+    return Section("Speed", notes, headers, rows, numbers=frozenset(range(7)))

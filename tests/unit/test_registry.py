@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+import sys
+from pathlib import Path
+
+import pytest
+
+from sealpass.backends import registry
+from sealpass.backends.registry import family, key_maker, open_key, schemes
+from sealpass.core.errors import ConfigError, MissingDependency
+from sealpass.core.uri import KeyUri
+
+
+def test_software_is_always_there() -> None:
+    """It needs no extra."""
+    assert "software" in schemes()
+    assert family("software").ATTRIBUTES.path == {"path"}
+
+
+@pytest.mark.parametrize("use", [open_key, key_maker, lambda uri: family(uri.partition(":")[0])])
+@pytest.mark.parametrize("scheme", ["yubihsm", "file", "https"])
+def test_unknown_scheme(use: object, scheme: str) -> None:
+    """Answered with the schemes that there are."""
+    with pytest.raises(ConfigError, match=f"no backend for '{scheme}:'") as caught:
+        use(f"{scheme}:path=x")  # type: ignore[operator]
+    assert all(known in caught.value.hint for known in schemes())
+
+
+def test_scheme_ignores_case(software_uri: str) -> None:
+    """As in every URI."""
+    with open_key(software_uri.replace("software:", "SOFTWARE:")) as key:
+        assert key.key_id
+
+
+def test_parsed_uris_are_taken(software_uri: str) -> None:
+    """And their attributes are checked like those of a text."""
+    with open_key(KeyUri.parse(software_uri)) as key:
+        assert key.key_id
+    with pytest.raises(ConfigError, match="unknown path attribute 'colour'"):
+        open_key(KeyUri("software", {"path": b"x", "colour": b"red"}))
+    with pytest.raises(ConfigError, match="unknown path attribute 'colour'"):
+        key_maker(KeyUri("software", {"path": b"x", "colour": b"red"}))
+
+
+@pytest.mark.parametrize(("scheme", "sdk"), [("pkcs11", "pkcs11")])
+def test_missing_extra_names_the_install_command(monkeypatch: pytest.MonkeyPatch, scheme: str, sdk: str) -> None:
+    """The SDK is not installed: no traceback, but the line to copy."""
+    for name in list(sys.modules):
+        if name == sdk or name.startswith((f"{sdk}.", f"sealpass.backends.{scheme}")):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, sdk, None)  # type: ignore[arg-type]  # the way to make an import fail
+    with pytest.raises(MissingDependency) as caught:
+        open_key(f"{scheme}:token=t;object=o?module-path=/nowhere.so")
+    assert caught.value.hint == f"pip install 'sealpass[{scheme}]'"
+    assert caught.value.extra == scheme
+    assert f"'{sdk}'" in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+@pytest.fixture
+def broken_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A backend module of the scheme ``broken`` that a test can write."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "broken_family", raising=False)
+    monkeypatch.setitem(registry._FAMILIES, "broken", registry._Entry("broken_family", extra="broken"))
+    return tmp_path / "broken_family.py"
+
+
+def test_module_of_our_own_that_is_missing_is_a_bug(broken_family: Path) -> None:
+    """Nobody is told to install an extra that would not help."""
+    broken_family.write_text("import sealpass.core.nothing\n")
+    with pytest.raises(ModuleNotFoundError, match="nothing"):
+        family("broken")
+
+
+def test_other_import_errors_are_not_missing_extras(broken_family: Path) -> None:
+    """An SDK that is there and does not work shows its own error."""
+    broken_family.write_text("raise ImportError('libfoo.so.1: cannot open shared object file')\n")
+    with pytest.raises(ImportError, match=r"libfoo") as caught:
+        family("broken")
+    assert not isinstance(caught.value, MissingDependency)
+
+
+def test_missing_part_of_an_extra_is_named(broken_family: Path) -> None:
+    """An extra may need several packages."""
+    broken_family.write_text("import some_sdk_that_nobody_has\n")
+    with pytest.raises(MissingDependency, match="some_sdk_that_nobody_has") as caught:
+        family("broken")
+    assert caught.value.hint == "pip install 'sealpass[broken]'"
