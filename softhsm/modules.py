@@ -34,6 +34,25 @@ SOFTHSM2 = SoftModule(
     packages={"apt-get": "softhsm2", "dnf": "softhsm", "apk": "softhsm", "brew": "softhsm"},
 )
 
+NSS = SoftModule(
+    name="NSS softokn",
+    variable="NSS_SOFTOKN_MODULE",
+    patterns=(
+        "usr/lib/*/libsoftokn3.so",  # Debian, Ubuntu
+        "usr/lib/*/nss/libsoftokn3.so",
+        "usr/lib64/libsoftokn3.so",  # Fedora
+        "usr/lib/libsoftokn3.so",  # Alpine, Arch
+        "opt/homebrew/lib/libsoftokn3.dylib",  # Homebrew
+        "usr/local/lib/libsoftokn3.dylib",
+    ),
+    packages={
+        "apt-get": "libnss3 libnss3-tools",
+        "dnf": "nss-softokn nss-tools",
+        "apk": "nss nss-tools",
+        "brew": "nss",
+    },
+)
+
 _INSTALL = {"apt-get": "sudo apt-get install", "dnf": "sudo dnf install", "apk": "sudo apk add", "brew": "brew install"}
 
 

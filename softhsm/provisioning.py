@@ -2,6 +2,7 @@
 """A private soft token in a directory of its own. Idempotent; a system-wide token store is never touched."""
 
 import fcntl
+import importlib.util
 import os
 import secrets
 from collections.abc import Callable, Iterator
@@ -9,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sealpass.core.errors import ConfigError
-from sealpass.softhsm import softhsm2
+from sealpass.core.errors import ConfigError, MissingDependency
+from sealpass.softhsm import nss, softhsm2
 
 DEFAULT_TOKEN = "sealpass"  # noqa: S105 - a label
 _LABEL_BYTES = 32
@@ -29,7 +30,10 @@ class Provisioned:
     """False where the token was there already."""
 
 
-KINDS: dict[str, Callable[[Path, str], tuple[str, dict[str, str], bool]]] = {"softhsm2": softhsm2.provision}
+KINDS: dict[str, Callable[[Path, str], tuple[str, dict[str, str], bool]]] = {
+    "softhsm2": softhsm2.provision,
+    "nss": nss.provision,
+}
 
 
 def default_directory(kind: str) -> Path:
@@ -43,6 +47,8 @@ def provision(kind: str = "softhsm2", directory: Path | None = None, token: str 
 
     Raises ConfigError where the module is missing or the directory cannot be used.
     """
+    if importlib.util.find_spec("pkcs11") is None:
+        raise MissingDependency("pkcs11", "pkcs11")
     make = KINDS.get(kind)
     if make is None:
         raise ConfigError(f"no soft token of kind '{kind}'", hint=f"kinds: {', '.join(KINDS)}")

@@ -6,13 +6,12 @@ through the module itself, in a child process that gets the PINs' file names: So
 initialised, and this process may have it loaded with another one.
 """
 
-import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-from sealpass.core.errors import ConfigError, MissingDependency
+from sealpass.core.errors import ConfigError
 from sealpass.core.uri import KeyUri
 from sealpass.softhsm.modules import SOFTHSM2, find_module
 
@@ -28,8 +27,6 @@ slots.removable = false
 
 def provision(directory: Path, token: str) -> tuple[str, dict[str, str], bool]:
     """Make or find the token; the answer is its URI, its environment and whether it was made."""
-    if importlib.util.find_spec("pkcs11") is None:
-        raise MissingDependency("pkcs11", "pkcs11")
     module = find_module(SOFTHSM2)
     if any(character in str(directory) for character in "=#\n"):
         raise ConfigError("SoftHSM2's configuration cannot name a directory with '=', '#' or a newline in it")

@@ -10,6 +10,7 @@ import os
 
 from pkcs11 import Attribute, KeyType, Object
 
+from sealpass.backends.pkcs11.aes_key import AesTokenKey
 from sealpass.backends.pkcs11.connection import connect, leave
 from sealpass.backends.pkcs11.key_making import TokenKeyMaker
 from sealpass.backends.pkcs11.library import Module, load_module
@@ -79,8 +80,11 @@ def open_key(uri: KeyUri, options: OpenOptions) -> Key:
         session = connection.open_session()
         try:
             key = find_key(session, uri)
-            if read(key, Attribute.KEY_TYPE) is not KeyType.RSA:
-                raise UnsupportedAlgorithm(f"the key is {kind_of(key)}, not RSA", hint="name an RSA private key")
+            key_type = read(key, Attribute.KEY_TYPE)
+            if key_type is KeyType.AES:
+                return AesTokenKey(uri, connection, key)
+            if key_type is not KeyType.RSA:
+                raise UnsupportedAlgorithm(f"the key is {kind_of(key)}, neither RSA nor AES")
             made = InTokenRsaKey if _mode(uri, key) is UnwrapMode.IN_TOKEN else NativeRsaKey
             return made(uri, connection, key, options.failure_floor)
         finally:

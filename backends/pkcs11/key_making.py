@@ -5,6 +5,7 @@ A key is made for one unwrap mode: ``native`` may decrypt and not unwrap, ``in-t
 """
 
 import datetime as dt
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,13 +25,15 @@ from sealpass.backends.pkcs11.return_values import translate
 from sealpass.core import base64url
 from sealpass.core.algorithms import MIN_RSA_BITS
 from sealpass.core.capabilities import UnwrapMode
-from sealpass.core.errors import ConfigError, UnsupportedAlgorithm
+from sealpass.core.errors import ConfigError
 from sealpass.core.jwk import PublicJwk
 from sealpass.core.pem import load_rsa_private_key
 from sealpass.core.protocols import KeyListing
 from sealpass.core.uri import KeyUri
 
 _CERTIFICATE_YEARS = 30
+_AES_ID_BYTES = 16
+_AES_BITS = (128, 192, 256)
 _PRIVATE_USE = {
     UnwrapMode.NATIVE: {Attribute.DECRYPT: True, Attribute.UNWRAP: False},
     UnwrapMode.IN_TOKEN: {Attribute.DECRYPT: False, Attribute.UNWRAP: True},
@@ -149,9 +152,22 @@ class TokenKeyMaker:
             raise
         return self._uri.replace(path={"type": b"private"})
 
-    def create_aes(self, bits: int) -> KeyUri:  # noqa: ARG002
+    def create_aes(self, bits: int) -> KeyUri:
         """See :class:`~sealpass.core.protocols.KeyMaker`."""
-        raise UnsupportedAlgorithm("this version does not seal in PKCS#11 tokens", hint="make an RSA key")
+        if bits not in _AES_BITS:
+            raise ConfigError("an AES key has 128, 192 or 256 bits")
+        with self._session(rw=True) as session:
+            label = self._label_of_new_key(session)
+            session.generate_key(
+                KeyType.AES,
+                bits,
+                label=label,
+                id=secrets.token_bytes(_AES_ID_BYTES),
+                store=True,
+                capabilities=MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT,
+                template={Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False, Attribute.PRIVATE: True},
+            )
+            return self._uri.replace(path={"type": b"secret-key"})
 
     def list_keys(self) -> Iterator[KeyListing]:
         """See :class:`~sealpass.core.protocols.KeyMaker`. An RSA key that is too weak to open has no id here."""

@@ -99,7 +99,8 @@ def _collect(key: Unwrapper, profile: Profile, options: Options, progress: Progr
     if unsupported is None:
         _try(evidence, progress)
     else:
-        evidence.cases = [CaseResult(case, Status.NOT_SUPPORTED, reason=unsupported) for case in all_cases(subject)]
+        reason = "the key does not do the profile"
+        evidence.cases = [CaseResult(case, Status.NOT_SUPPORTED, reason=reason) for case in all_cases(subject)]
     evidence.host["load_after"] = fingerprint.load_average()
     evidence.seconds = time.monotonic() - began
     return evidence
@@ -110,7 +111,7 @@ def _subject(key: Unwrapper, profile: Profile, options: Options) -> tuple[Subjec
     try:
         alg, enc = announced_algorithms(profile, key)
     except UnsupportedAlgorithm as error:
-        hint = "" if error.hint == UnsupportedAlgorithm.hint else f" ({error.hint})"
+        hint = "" if error.hint == UnsupportedAlgorithm.hint else f"; {error.hint}"
         return Subject(key, profile, profile.algs[0], profile.encs[0]), f"{error}{hint}"
     return Subject(key, profile, alg, enc, options.nonces()), None
 

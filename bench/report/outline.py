@@ -52,19 +52,19 @@ def _row(*values: object) -> list[str]:
 
 def title(document: Document) -> str:
     """The headline: verdict, profile and key."""
-    verdict = document["verdict"]["verdict"].upper()
+    verdict = document["verdict"]["verdict"].upper() + (" WITH A DEVIATION" if document["deviations"] else "")
     return printable(f"{verdict}: {document['key']['uri']} under profile {document['settings']['profile']}")
 
 
 def verdict_section(document: Document) -> Section:
     """The verdict and its reasons."""
     verdict = document["verdict"]
-    passed = {
-        "pass": "The profile is fully met.",
+    meanings = {
+        "pass": "The profile is met, but for the deviation." if document["deviations"] else "The profile is fully met.",
         "fail": "The key does not qualify.",
         "inconclusive": "Not measured well enough to say.",
     }
-    notes = [passed[verdict["verdict"]], *map(printable, verdict["reasons"])]
+    notes = [meanings[verdict["verdict"]], *map(printable, verdict["reasons"])]
     notes += [f"Deviation: {printable(deviation['text'])}." for deviation in document["deviations"]]
     return Section("Verdict", notes)
 

@@ -3,10 +3,10 @@ import importlib.util
 
 import pytest
 
+from sealpass.__main__ import main
 from sealpass.backends.matrix import ROWS
 from sealpass.backends.registry import schemes
 from sealpass.cli.backends import PACKAGES
-from sealpass.__main__ import main
 from tests.cli.conftest import Run
 
 

@@ -47,7 +47,7 @@ def test_commands_options_and_values_are_completed(run: Run) -> None:
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
 def test_bash_takes_the_script(run: Run, tmp_path: Path) -> None:
-    """bash reads the script without a complaint and offers what the command says."""
+    """Bash reads the script without a complaint and offers what the command says."""
     (tmp_path / "script").write_bytes(run("completion", "bash").out)
     (tmp_path / "sealpass").write_text(f'#!/bin/sh\nexec {sys.executable} -m sealpass "$@"\n')
     (tmp_path / "sealpass").chmod(0o755)

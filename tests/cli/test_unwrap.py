@@ -85,9 +85,7 @@ def test_sha1_is_an_opt_in(run: Run, software_uri: str, public_jwk: PublicJwk) -
     assert run("unwrap", software_uri, "--nonce", NONCE, "--allow-sha1", stdin=token).text == PASSWORD
 
 
-def test_a_previous_key_opens_what_names_it(
-    run: Run, software_uri: str, other_uri: str, public_jwk: PublicJwk
-) -> None:
+def test_a_previous_key_opens_what_names_it(run: Run, software_uri: str, other_uri: str, public_jwk: PublicJwk) -> None:
     """After a rotation the token's kid selects among the given keys; a key that is not given does not open it."""
     token = token_for(public_jwk)
     ran = run("unwrap", other_uri, "--nonce", NONCE, "--previous", software_uri, stdin=token)

@@ -2,13 +2,11 @@
 """What importing sealpass costs: each test looks from a fresh process."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
 import sealpass
+from tests.support.processes import run_python
 
 HEAVY = ("argon2", "boto3", "click", "cryptography", "hdrh", "jks", "jwcrypto", "pkcs11", "rich", "sqlalchemy")
 
@@ -16,11 +14,7 @@ HEAVY = ("argon2", "boto3", "click", "cryptography", "hdrh", "jks", "jwcrypto", 
 def _modules_after(code: str) -> set[str]:
     """The top-level names of what is loaded after ``code``, and our own modules in full."""
     script = f"import json, sys, threading\n{code}\nprint(json.dumps([sorted(sys.modules), threading.active_count()]))"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    run = subprocess.run(  # noqa: S603 - our own interpreter
-        [sys.executable, "-c", script], env=environment, check=True, capture_output=True, timeout=50
-    )
-    modules, threads = json.loads(run.stdout)
+    modules, threads = json.loads(run_python(script))
     assert threads == 1, "an import started a thread"
     return {name if name.startswith("sealpass") else name.partition(".")[0] for name in modules}
 

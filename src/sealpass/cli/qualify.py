@@ -99,7 +99,8 @@ def _write(directory: Path, key: KeyUri, document: dict[str, Any], taken: list[d
     path = key.text("path")
     if path:
         named.insert(0, Path(path).stem)
-    name = files.file_name(key.scheme, *named, document["settings"]["profile"])
+    settings = document["settings"]
+    name = files.file_name(key.scheme, *named, settings["profile"], "sha1" if settings["allow_sha1"] else "")
     used = {Path(report["json"]).stem for report in taken}
     unique = next(one for one in _numbered(name) if one not in used)
     as_json, as_markdown = directory / f"{unique}.json", directory / f"{unique}.md"

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import COMMAND, Run, environment
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["backends"], ["backends", "--json"]])
+def test_a_reader_that_has_gone_is_no_news(arguments: list[str]) -> None:
+    """A broken pipe ends the command without a word, as SIGPIPE would."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [*COMMAND, *arguments], stdout=writing, stderr=subprocess.PIPE, env=environment(), check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_an_error_that_nobody_reads_keeps_its_status() -> None:
+    """Standard error may be gone, too: the exit status still tells."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [*COMMAND, "doctor", "no-uri"], stdout=subprocess.PIPE, stderr=writing, env=environment(), check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_an_error() -> None:
+    """Output that cannot be written is status 2 with a reason, and no complaint of the interpreter."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*COMMAND, "backends"], stdout=full, stderr=subprocess.PIPE, env=environment(), text=True, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr == "sealpass: error [config]: cannot write to standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("closed", "arguments", "says"),
+    [
+        ("<&-", ["unwrap", "KEY"], "standard input is closed"),
+        ("<&-", ["encrypt", "KEY"], "standard input is closed"),
+        (">&-", ["backends"], "standard output is closed"),
+    ],
+)
+def test_a_closed_stream_is_an_error(software_uri: str, closed: str, arguments: list[str], says: str) -> None:
+    """A stream that the caller closed is named."""
+    words = [software_uri if word == "KEY" else word for word in arguments]
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", *COMMAND, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert says in done.stderr
+
+
+def test_a_closed_standard_error_changes_nothing(software_uri: str) -> None:
+    """Words that cannot be said do not stop the work, nor change the exit status."""
+    for arguments, status in ((["keys", "jwk", software_uri], 0), (["doctor", "no-uri"], 2)):
+        done = subprocess.run(
+            ["/bin/sh", "-c", 'exec "$@" 2>&-', "sh", *COMMAND, *arguments],
+            stdout=subprocess.PIPE,
+            env=environment(),
+            check=False,
+        )
+        assert done.returncode == status
+        assert bool(done.stdout) is (status == 0)
+
+
+def test_output_is_utf8_whatever_the_locale(run: Run, software_uri: str) -> None:
+    """A password is written in the encoding in which it was read."""
+    token = run("encrypt", software_uri, stdin="пароль", LC_ALL="C", PYTHONIOENCODING="ascii").text
+    assert run("unwrap", software_uri, stdin=token, LC_ALL="C", PYTHONIOENCODING="ascii").out == "пароль\n".encode()
