@@ -20,8 +20,9 @@ menu:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
 	@echo 'PYTHON=python3.12 picks the interpreter; TESTS=pattern narrows the tests'
 
-run: set-up ## qualify a soft token: SoftHSM 2, with a key made for it; the report goes to out/
+run: set-up ## qualify two soft tokens, SoftHSM 2 and NSS, with keys made for it; the reports go to out/
 	@$(VENV)/bin/python tools/run-qualification softhsm2
+	@$(VENV)/bin/python tools/run-qualification nss
 
 test: set-up ## run all tests, in parallel
 	@$(IN_VENV) pytest --numprocesses auto $(if $(TESTS),--exitfirst -k '$(TESTS)')

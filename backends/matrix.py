@@ -29,6 +29,7 @@ def name_of(oaep: RsaOaep) -> str:
 
 
 _ALL_CONTENT = tuple(enc.name for enc in CONTENT_ENCRYPTIONS)
+_GCM = (A128GCM.name, A192GCM.name, A256GCM.name)
 
 SOFTWARE_RSA = Row(
     scheme="software",
@@ -46,7 +47,7 @@ SOFTWARE_AES = Row(
     mode="",
     unwrap=(),
     content=(),
-    seal=(A128GCM.name, A192GCM.name, A256GCM.name),
+    seal=_GCM,
     status="tested",
     note="the reference for all others; protects nothing",
 )
@@ -60,5 +61,57 @@ SOFTHSM2_NATIVE = Row(
     status="tested",
     note="knows OAEP with SHA-1 only: the password profiles need --allow-sha1",
 )
+SOFTHSM2_IN_TOKEN = Row(
+    scheme="pkcs11",
+    device="SoftHSM 2.6.1",
+    mode=UnwrapMode.IN_TOKEN.value,
+    unwrap=(name_of(RSA_OAEP),),
+    content=_GCM,
+    seal=(),
+    status="tested",
+    note="as native; does not tell the length of a CEK, so one of another size than enc wants does open",
+)
+SOFTHSM2_AES = Row(
+    scheme="pkcs11",
+    device="SoftHSM 2.6.1",
+    mode="",
+    unwrap=(),
+    content=(),
+    seal=_GCM,
+    status="tested",
+    note="",
+)
+NSS_NATIVE = Row(
+    scheme="pkcs11",
+    device="NSS softokn 3.87",
+    mode=UnwrapMode.NATIVE.value,
+    unwrap=tuple(map(name_of, OAEP_VARIANTS)),
+    content=_ALL_CONTENT,
+    seal=(),
+    status="tested",
+    note="the whole default profile",
+)
+NSS_IN_TOKEN = Row(
+    scheme="pkcs11",
+    device="NSS softokn 3.87",
+    mode=UnwrapMode.IN_TOKEN.value,
+    unwrap=tuple(map(name_of, OAEP_VARIANTS)),
+    content=_GCM,
+    seal=(),
+    status="tested",
+    note="the whole default profile inside the token; enforces no CKA_UNWRAP_TEMPLATE",
+)
+NSS_AES = Row(
+    scheme="pkcs11", device="NSS softokn 3.87", mode="", unwrap=(), content=(), seal=_GCM, status="tested", note=""
+)
 
-ROWS = (SOFTWARE_RSA, SOFTWARE_AES, SOFTHSM2_NATIVE)
+ROWS = (
+    SOFTWARE_RSA,
+    SOFTWARE_AES,
+    SOFTHSM2_NATIVE,
+    SOFTHSM2_IN_TOKEN,
+    SOFTHSM2_AES,
+    NSS_NATIVE,
+    NSS_IN_TOKEN,
+    NSS_AES,
+)

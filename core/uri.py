@@ -145,10 +145,10 @@ class KeyUri:
         value = self.octets(name)
         if value is None:
             return None
-        try:
-            return value.decode("utf-8")
-        except UnicodeDecodeError:
-            raise ConfigError(f"key URI: attribute '{name}' is not UTF-8") from None
+        text = value.decode("utf-8", "replace")  # the error of a strict decode() would hold the value
+        if text.encode("utf-8") != value:
+            raise ConfigError(f"key URI: attribute '{name}' is not UTF-8")
+        return text
 
     def require(self, name: str) -> str:
         """The value as text; raises ConfigError where it is missing or empty."""

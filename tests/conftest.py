@@ -50,3 +50,9 @@ def software_ring(software_uri: str) -> Iterator[KeyRing]:
 def softhsm2(tmp_path_factory: pytest.TempPathFactory) -> SoftToken:
     """A SoftHSM2 token of this worker's own."""
     return make_soft_token("softhsm2", tmp_path_factory.mktemp("softhsm2"))
+
+
+@pytest.fixture(scope="session")
+def nss(tmp_path_factory: pytest.TempPathFactory) -> SoftToken:
+    """An NSS softokn token of this worker's own."""
+    return make_soft_token("nss", tmp_path_factory.mktemp("nss"))

@@ -42,8 +42,8 @@ class AesTokenKey(TokenKey):
         if not self._seals():
             self.capabilities = Capabilities()
 
-    def _is_same_key(self, session: Session, key: Object) -> bool:
-        return read(key, Attribute.ID) == self._identifier
+    def _is_same_key(self, session: Session, key: Object) -> bool:  # noqa: ARG002 - RSA keys need it
+        return self._identifier == read(key, Attribute.ID)
 
     def _seals(self) -> bool:
         try:
@@ -95,4 +95,3 @@ class AesTokenKey(TokenKey):
             raise self.capabilities.refuse_seal()
         if len(plaintext) > MAX_PLAINTEXT_BYTES:
             raise ConfigError(f"at most {MAX_PLAINTEXT_BYTES} bytes can be sealed")
-

@@ -14,6 +14,7 @@ from weakref import WeakSet
 from pkcs11 import Session, Slot
 from pkcs11.exceptions import PKCS11Error, SessionCount
 
+from sealpass.backends.pkcs11.attribute_mapping import attribute_mapper
 from sealpass.backends.pkcs11.library import Module
 from sealpass.backends.pkcs11.objects import handle_of_session
 from sealpass.backends.pkcs11.return_values import translate
@@ -63,7 +64,7 @@ class Connection:
     def open_session(self, *, rw: bool = False) -> Session:
         """A session of the caller's own, who closes it; raises BackendUnavailable."""
         try:
-            return self._slot.get_token().open(rw=rw)
+            return self._slot.get_token().open(rw=rw, attribute_mapper=attribute_mapper())
         except PKCS11Error as error:
             raise translate(error, "opening a session") from None
 
@@ -113,7 +114,9 @@ class Connection:
                 finally:
                     self._waiting -= 1
         try:
-            return PooledSession(self._slot.get_token().open(), home, self.module.generation)
+            return PooledSession(
+                self._slot.get_token().open(attribute_mapper=attribute_mapper()), home, self.module.generation
+            )
         except SessionCount:
             return self._at_limit(deadline)
         except PKCS11Error as error:

@@ -18,6 +18,7 @@ CKU_USER = 1
 CKU_CONTEXT_SPECIFIC = 2
 CKS_RO_USER_FUNCTIONS = 1
 CKS_RW_USER_FUNCTIONS = 3
+CKM_RSA_PKCS = 0x00000001
 CKM_RSA_X_509 = 0x00000003
 CKM_RSA_PKCS_OAEP = 0x00000009
 CKG_MGF1 = {Hash.SHA1: 1, Hash.SHA224: 5, Hash.SHA256: 2, Hash.SHA384: 3, Hash.SHA512: 4}
@@ -126,25 +127,23 @@ class AesKeyTemplate:
     """The template of a CEK that C_UnwrapKey makes: a session object that only decrypts and never comes out.
 
     ``value_len`` puts CKA_VALUE_LEN into it, which some modules demand and others refuse; ``readable`` asks for a CEK
-    that may be read, as a thief would.
+    that may be read, as a thief would. ``enforced`` is the part that belongs into CKA_UNWRAP_TEMPLATE of a key: no
+    CEK ever comes out, whoever has the PIN.
     """
 
-    def __init__(self, *, value_len: int | None = None, readable: bool = False) -> None:
+    item_bytes = ctypes.sizeof(Attribute)
+
+    def __init__(self, *, value_len: int | None = None, readable: bool = False, enforced: bool = False) -> None:
         self.value_len = value_len
-        numbers = {CKA_CLASS: CKO_SECRET_KEY, CKA_KEY_TYPE: CKK_AES}
+        numbers, flags = {CKA_CLASS: CKO_SECRET_KEY, CKA_KEY_TYPE: CKK_AES}, {CKA_TOKEN: False, CKA_PRIVATE: True}
+        flags |= {CKA_ENCRYPT: False, CKA_DECRYPT: True, CKA_WRAP: False, CKA_UNWRAP: False}
+        if enforced:
+            numbers, flags = {}, {}
         if value_len is not None:
             numbers[CKA_VALUE_LEN] = value_len
-        flags = {
-            CKA_TOKEN: False,
-            CKA_PRIVATE: True,
-            CKA_SENSITIVE: not readable,
-            CKA_EXTRACTABLE: readable,
-            CKA_ENCRYPT: False,
-            CKA_DECRYPT: True,
-            CKA_WRAP: False,
-            CKA_UNWRAP: False,
-        }
-        self._values = [c_ulong(number) for number in numbers.values()] + [c_ubyte(flag) for flag in flags.values()]
+        flags |= {CKA_SENSITIVE: not readable, CKA_EXTRACTABLE: readable}
+        self._values: list[c_ulong | c_ubyte] = [c_ulong(number) for number in numbers.values()]
+        self._values += [c_ubyte(flag) for flag in flags.values()]
         items = [
             Attribute(kind, cast(byref(value), c_void_p), ctypes.sizeof(value))
             for kind, value in zip((*numbers, *flags), self._values, strict=True)

@@ -14,11 +14,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
-from pkcs11 import Attribute, KeyType, MechanismFlag, Object, ObjectClass, Session
+from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, Object, ObjectClass, Session
 from pkcs11.constants import CertificateType
 from pkcs11.exceptions import PKCS11Error
 
 from sealpass.backends.pkcs11.connection import Connection, connect, leave
+from sealpass.backends.pkcs11.cryptoki import AesKeyTemplate
 from sealpass.backends.pkcs11.library import Module
 from sealpass.backends.pkcs11.objects import find_keys, kind_of, public_key_of, read
 from sealpass.backends.pkcs11.return_values import translate
@@ -80,15 +81,24 @@ class TokenKeyMaker:
             raise ConfigError(f"an RSA key has at least {MIN_RSA_BITS} bits (RFC 7518 section 4.3)")
         with self._session(rw=True) as session:
             label = self._label_of_new_key(session)
-            public, private = session.generate_keypair(
-                KeyType.RSA,
-                bits,
-                label=label,
-                store=True,
-                capabilities=MechanismFlag(0),
-                public_template={**_use(_PUBLIC_USE, mode), Attribute.VERIFY: self_signed},
-                private_template={**_private_template(mode), Attribute.SIGN: self_signed},
-            )
+            public_template = {**_use(_PUBLIC_USE, mode), Attribute.VERIFY: self_signed}
+            private_template = {**_private_template(mode), Attribute.SIGN: self_signed}
+
+            def generate(restrictions: dict[Attribute, Any]) -> tuple[Object, Object]:
+                return session.generate_keypair(
+                    KeyType.RSA,
+                    bits,
+                    label=label,
+                    store=True,
+                    capabilities=MechanismFlag(0),
+                    public_template=public_template,
+                    private_template={**private_template, **restrictions},
+                )
+
+            try:
+                public, private = generate(_restrictions(mode, self_signed=self_signed))
+            except PKCS11Error:
+                public, private = generate({})  # many modules know no such restrictions; qualify says what holds
             return self._finish(session, public, private, self_signed=self_signed)
 
     def import_rsa(self, pem: bytes, mode: UnwrapMode, *, self_signed: bool = False) -> KeyUri:
@@ -192,6 +202,15 @@ def _private_template(mode: UnwrapMode) -> dict[Attribute, Any]:
     }
 
 
+def _restrictions(mode: UnwrapMode, *, self_signed: bool) -> dict[Attribute, Any]:
+    """What the token itself should enforce: OAEP and nothing else, and CEKs that never come out."""
+    mechanisms = [Mechanism.RSA_PKCS_OAEP] + [Mechanism.SHA256_RSA_PKCS] * self_signed
+    restrictions: dict[Attribute, Any] = {Attribute.ALLOWED_MECHANISMS: mechanisms}
+    if mode is UnwrapMode.IN_TOKEN:
+        restrictions[Attribute.UNWRAP_TEMPLATE] = AesKeyTemplate(enforced=True)
+    return restrictions
+
+
 def _octets(number: int) -> bytes:
     return number.to_bytes((number.bit_length() + 7) // 8, "big")
 
@@ -228,8 +247,6 @@ class _TokenSigner(rsa.RSAPrivateKey):
         self._public_key = public_key
 
     def sign(self, data: Any, padding: Any, algorithm: Any) -> bytes:  # noqa: ARG002 - always SHA256_RSA_PKCS
-        from pkcs11 import Mechanism
-
         return bytes(self._key.sign(data, mechanism=Mechanism.SHA256_RSA_PKCS))  # type: ignore[attr-defined]
 
     def public_key(self) -> rsa.RSAPublicKey:

@@ -5,7 +5,7 @@ from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm as CryptographyUnsupported
 from cryptography.hazmat.primitives.asymmetric import rsa
-from pkcs11 import Attribute, KeyType, Object, ObjectClass, Session
+from pkcs11 import Attribute, KeyType, Mechanism, Object, ObjectClass, Session
 from pkcs11.exceptions import PKCS11Error
 
 from sealpass.backends.pkcs11.return_values import translate
@@ -129,4 +129,13 @@ def report_attributes(key: Object) -> dict[str, bool | int | str | None]:
     for item in (Attribute.LABEL, Attribute.ID):
         value = read(key, item)
         found[item.name.lower()] = value.hex() if isinstance(value, bytes) else value
+    mechanisms = read(key, Attribute.ALLOWED_MECHANISMS)
+    found["allowed_mechanisms"] = ", ".join(map(_mechanism_name, mechanisms)) if mechanisms else None
     return found
+
+
+def _mechanism_name(number: int) -> str:
+    try:
+        return f"CKM_{Mechanism(number).name}"
+    except ValueError:
+        return f"0x{number:08X}"

@@ -11,10 +11,12 @@ from ctypes import byref
 from types import TracebackType
 from typing import Self
 
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from pkcs11 import Object, Session
 
 from sealpass.backends.pkcs11.connection import Connection
 from sealpass.backends.pkcs11.cryptoki import (
+    CKM_RSA_PKCS,
     CKM_RSA_X_509,
     AesKeyTemplate,
     Mechanism,
@@ -72,16 +74,18 @@ class RsaTokenKey(TokenKey):
         self._kept.append(mechanism)
         self._mechanisms[oaep] = byref(mechanism)
 
-    def permits_raw_rsa(self) -> bool:
-        """Whether the key may be used with CKM_RSA_X_509: a decryption oracle for whoever holds the PIN."""
-        session = self._session(None)
-        rv = self._functions.decrypt_init(session.handle, byref(Mechanism.of(CKM_RSA_X_509)), self._handle)
-        self._connection.discard(session)  # takes the started operation with it
-        return bool(rv == CKR_OK)
+    def _permits(self, mechanism: int) -> bool:
+        """Whether the key may be used with a mechanism that it should not be used with."""
+        raise NotImplementedError
 
     def attributes(self) -> dict[str, bool | int | str | None]:
-        """The private key's attributes, and what was found by trying."""
-        return super().attributes() | {"raw_rsa": self.permits_raw_rsa()}
+        """The private key's attributes, and what was found by trying.
+
+        ``raw_rsa`` and ``rsa_pkcs``: with CKM_RSA_X_509 or CKM_RSA_PKCS the key is a decryption oracle for whoever
+        holds the PIN.
+        """
+        tried = {"raw_rsa": self._permits(CKM_RSA_X_509), "rsa_pkcs": self._permits(CKM_RSA_PKCS)}
+        return super().attributes() | tried
 
 
 class NativeRsaKey(RsaTokenKey):
@@ -113,6 +117,12 @@ class NativeRsaKey(RsaTokenKey):
             self._keep(oaep, mechanism)
         elif rv in LOST:
             raise lost(rv)
+
+    def _permits(self, mechanism: int) -> bool:
+        session = self._session(None)
+        rv = self._functions.decrypt_init(session.handle, byref(Mechanism.of(mechanism)), self._handle)
+        self._connection.discard(session)  # takes the started operation with it
+        return bool(rv == CKR_OK)
 
     def unwrap(
         self, encrypted_key: bytes, oaep: RsaOaep, enc: ContentEncryption, deadline: Deadline | None = None
@@ -256,12 +266,21 @@ class InTokenRsaKey(RsaTokenKey):
                 return
         self._give_up(session, rv)  # closing the session takes its objects with it
 
-    @property
-    def checks_cek_length(self) -> bool:
-        """Whether a CEK of another size than ``enc`` wants opens nothing; where not, reports say so."""
-        return self._tells_length
+    def _permits(self, mechanism: int) -> bool:
+        cek = secrets.token_bytes(_PROBE_BYTES)
+        if mechanism == CKM_RSA_PKCS:
+            encrypted_key = self._public_key.encrypt(cek, PKCS1v15())
+        else:
+            numbers, size = self._public_key.public_numbers(), self.public_jwk.modulus_bytes
+            encrypted_key = pow(int.from_bytes(cek, "big"), numbers.e, numbers.n).to_bytes(size, "big")
+        session = self._session(None)
+        template = AesKeyTemplate(value_len=_PROBE_BYTES if mechanism == CKM_RSA_X_509 else None)
+        wanted = byref(Mechanism.of(mechanism))
+        rv = session.unwrap(self.functions, wanted, self._handle, encrypted_key, template)
+        self._connection.discard(session)  # takes the object that was made with it
+        return rv == CKR_OK
 
-    def lets_cek_out(self) -> bool:
+    def _lets_cek_out(self) -> bool:
         """Try what a thief of the PIN would: unwrap a CEK as readable, and read it."""
         cek = secrets.token_bytes(_PROBE_BYTES)
         for oaep, mechanism in self._mechanisms.items():
@@ -276,6 +295,10 @@ class InTokenRsaKey(RsaTokenKey):
         return False
 
     def attributes(self) -> dict[str, bool | int | str | None]:
-        """The private key's attributes, and what was found by trying."""
-        tried = {"cek_readable": self.lets_cek_out(), "cek_length_checked": self._tells_length}
+        """Also ``cek_readable``: whether a holder of the PIN gets CEKs out, and ``cek_length_checked``.
+
+        Where the length of a CEK is not checked, the module answers CKA_VALUE_LEN with something else than the
+        length, and a CEK of another size than ``enc`` wants does open: a deviation that reports name.
+        """
+        tried = {"cek_readable": self._lets_cek_out(), "cek_length_checked": self._tells_length}
         return super().attributes() | tried

@@ -30,7 +30,7 @@ def render(document: Document, *, width: int = UNFOLDED, color: bool = False) ->
     )
     for section in outline.summary(document):
         _print(console, section)
-    console.print(Text(outline.title(document), style=_STYLES[document["verdict"]["verdict"]]))
+    console.print(Text(outline.title(document), style=_STYLES[document["verdict"]["verdict"]]), soft_wrap=True)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 

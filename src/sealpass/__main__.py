@@ -14,7 +14,7 @@ from sealpass.cli.root import COMPLETION_VARIABLE, PROGRAM, root
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; only ``SystemExit`` passes through."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = tuple(sys.argv[1:] if argv is None else argv)
     try:
         status = _run(arguments)
     except BrokenPipeError:
@@ -27,14 +27,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: Sequence[str]) -> int:
     if instruction := os.environ.get(COMPLETION_VARIABLE):
         from click.shell_completion import shell_complete
 
         return shell_complete(root, {}, PROGRAM, COMPLETION_VARIABLE, instruction)
     try:
         # Not root.main(): it would turn interrupts and broken pipes into statuses of its own.
-        with root.make_context(PROGRAM, arguments) as context:
+        with root.make_context(PROGRAM, list(arguments)) as context:
             root.invoke(context)
     except click.exceptions.Exit as end:
         return end.exit_code

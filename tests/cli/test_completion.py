@@ -51,13 +51,13 @@ def test_bash_takes_the_script(run: Run, tmp_path: Path) -> None:
     (tmp_path / "script").write_bytes(run("completion", "bash").out)
     (tmp_path / "sealpass").write_text(f'#!/bin/sh\nexec {sys.executable} -m sealpass "$@"\n')
     (tmp_path / "sealpass").chmod(0o755)
+    script = "source ./script; COMP_WORDS=(sealpass unw); COMP_CWORD=1; _sealpass_completion sealpass"
     done = subprocess.run(
-        ["bash", "--norc", "-c", "source ./script; COMP_WORDS=(sealpass unw); COMP_CWORD=1;"  # noqa: S607 - any bash
-         " _sealpass_completion sealpass; echo ${COMPREPLY[@]}"],
+        ["bash", "--norc", "-c", f"{script}; echo ${{COMPREPLY[@]}}"],  # noqa: S607 - any bash
         cwd=tmp_path,
         env=environment() | {"PATH": f"{tmp_path}:/usr/bin:/bin"},
         capture_output=True,
         text=True,
         check=True,
-    )  # fmt: skip
+    )
     assert (done.stdout, done.stderr) == ("unwrap\n", "")

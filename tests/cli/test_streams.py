@@ -55,8 +55,7 @@ def test_a_closed_stream_is_an_error(software_uri: str, closed: str, arguments: 
     words = [software_uri if word == "KEY" else word for word in arguments]
     done = subprocess.run(
         ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", *COMMAND, *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         env=environment(),
         text=True,
         check=False,

@@ -10,7 +10,9 @@ from pkcs11 import Session
 from sealpass.backends import matrix
 from sealpass.backends.pkcs11.rsa_key import RsaTokenKey
 from sealpass.backends.registry import open_key
+from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.protocols import Key, Unwrapper, as_unwrapper
+from tests.support.soft_tokens import SoftToken
 
 
 @dataclass(frozen=True)
@@ -22,9 +24,22 @@ class Device:
     row: matrix.Row | None
 
 
+def _in_token(kind: str, mode: UnwrapMode) -> Callable[[pytest.FixtureRequest], str]:
+    """The worker's key of a soft token for a mode."""
+
+    def uri(request: pytest.FixtureRequest) -> str:
+        token: SoftToken = request.getfixturevalue(kind)
+        return token.shared_key(mode)
+
+    return uri
+
+
 DEVICES = (
     Device("software", lambda request: str(request.getfixturevalue("software_uri")), matrix.SOFTWARE_RSA),
-    Device("softhsm2", lambda request: str(request.getfixturevalue("softhsm2").shared_key()), matrix.SOFTHSM2_NATIVE),
+    Device("softhsm2-native", _in_token("softhsm2", UnwrapMode.NATIVE), matrix.SOFTHSM2_NATIVE),
+    Device("softhsm2-in-token", _in_token("softhsm2", UnwrapMode.IN_TOKEN), matrix.SOFTHSM2_IN_TOKEN),
+    Device("nss-native", _in_token("nss", UnwrapMode.NATIVE), matrix.NSS_NATIVE),
+    Device("nss-in-token", _in_token("nss", UnwrapMode.IN_TOKEN), matrix.NSS_IN_TOKEN),
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from pkcs11 import Attribute, ObjectClass
+from pkcs11 import Attribute, KeyType, ObjectClass
 
 from sealpass.backends.pkcs11.rsa_key import RsaTokenKey
 from sealpass.backends.registry import key_maker, open_key
@@ -116,8 +116,8 @@ def test_what_cannot_be_made_is_said(softhsm2: SoftToken) -> None:
         key_maker(new).create_rsa(2048, UnwrapMode.SOFTWARE)
     with pytest.raises(ConfigError, match="PEM"):
         key_maker(new).import_rsa(b"no key", UnwrapMode.NATIVE)
-    with pytest.raises(UnsupportedAlgorithm):
-        key_maker(new).create_aes(256)
+    with pytest.raises(ConfigError, match="128, 192 or 256"):
+        key_maker(new).create_aes(64)
     assert list(key_maker(new).list_keys()) == []
 
 
@@ -134,3 +134,36 @@ def test_a_failure_half_way_leaves_nothing(softhsm2: SoftToken, monkeypatch: pyt
         key_maker(softhsm2.key_uri(label)).create_rsa(2048, UnwrapMode.NATIVE, self_signed=True)
     with rw_session(softhsm2) as session:
         assert list(session.get_objects({Attribute.LABEL: label})) == []
+
+
+def test_the_token_itself_enforces_what_the_key_is_for(softhsm2: SoftToken) -> None:
+    """A new key does OAEP and nothing else, and a CEK unwrapped in the token stays there, whoever has the PIN."""
+    for mode in (UnwrapMode.NATIVE, UnwrapMode.IN_TOKEN):
+        with open_token_key(softhsm2.shared_key(mode)) as key:
+            found = key.attributes()
+        assert found["allowed_mechanisms"] == "CKM_RSA_PKCS_OAEP"
+        assert (found["raw_rsa"], found["rsa_pkcs"]) == (False, False)
+        assert found.get("cek_readable", False) is False
+
+
+def test_what_a_token_does_not_enforce_is_found_by_trying(nss: SoftToken) -> None:
+    """NSS keeps neither restriction; the attempt to misuse the key succeeds and is reported."""
+    with open_token_key(nss.shared_key(UnwrapMode.IN_TOKEN)) as key:
+        found = key.attributes()
+    assert (found["cek_readable"], found["raw_rsa"], found["cek_length_checked"]) == (True, True, True)
+
+
+def test_a_key_for_both_modes_goes_by_the_uri(softhsm2: SoftToken) -> None:
+    """A key that may decrypt and unwrap is native unless the URI says in-token; a mode it is not made for is refused."""
+    label = softhsm2.fresh_label()
+    with rw_session(softhsm2) as session:
+        pair = session.generate_keypair(KeyType.RSA, 2048, label=label, store=True)
+        try:
+            for suffix, mode in (("", "native"), ("&unwrap-mode=in-token", "in-token")):
+                with open_token_key(softhsm2.key_uri(label) + suffix) as key:
+                    assert key.capabilities.mode == mode
+        finally:
+            for half in pair:
+                half.destroy()
+    with pytest.raises(UnsupportedAlgorithm, match="made for native"):
+        open_key(softhsm2.shared_key() + "&unwrap-mode=in-token")

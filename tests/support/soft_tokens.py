@@ -19,7 +19,7 @@ class SoftToken:
     uri: KeyUri
     directory: Path
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
-    _shared: dict[UnwrapMode, str] = field(default_factory=dict)
+    _shared: dict[UnwrapMode | int, str] = field(default_factory=dict)
 
     @property
     def pin(self) -> str:
@@ -43,6 +43,12 @@ class SoftToken:
         if mode not in self._shared:
             self._shared[mode] = self.new_key(mode)
         return self._shared[mode]
+
+    def shared_aes_key(self, bits: int) -> str:
+        """The AES key of this worker of a size."""
+        if bits not in self._shared:
+            self._shared[bits] = str(key_maker(self.key_uri(self.fresh_label())).create_aes(bits))
+        return self._shared[bits]
 
 
 def make_soft_token(kind: str, directory: Path) -> SoftToken:

@@ -82,11 +82,13 @@ def build(
 
     The OAEP variant and the size of the CEK follow the header where they are not given.
     """
-    members = json.loads(header) if isinstance(header, bytes) and (oaep is None or cek is None) else header
     octets = header if isinstance(header, bytes) else json.dumps(header, separators=(",", ":")).encode()
-    cek = secrets.token_bytes(CEK_BYTES[members["enc"]]) if cek is None else cek
+    if oaep is None:
+        oaep = _OAEP_BY_ALG[json.loads(octets)["alg"]]
+    if cek is None:
+        cek = secrets.token_bytes(CEK_BYTES[json.loads(octets)["enc"]])
     iv = secrets.token_bytes(12) if iv is None else iv
-    encrypted_key = public_key.encrypt(cek, _OAEP_BY_ALG[members["alg"]] if oaep is None else oaep)
+    encrypted_key = public_key.encrypt(cek, oaep)
     sealed = AESGCM(cek).encrypt(iv, payload, encode(octets).encode("ascii"))
     return join([octets, encrypted_key, iv, sealed[:-GCM_TAG_BYTES], sealed[-GCM_TAG_BYTES:]])
 

@@ -56,7 +56,9 @@ def test_random_key_opens_nothing(enc: ContentEncryption) -> None:
     assert content_key.decrypt(bytes(enc.iv_bytes), bytes(32), bytes(enc.tag_bytes), b"aad") is None
 
 
-def _cbc_with_valid_tag(cek: bytes, iv: bytes, padded: bytes, aad: bytes, *, aad_bits: int | None = None) -> tuple[bytes, bytes]:
+def _cbc_with_valid_tag(
+    cek: bytes, iv: bytes, padded: bytes, aad: bytes, *, aad_bits: int | None = None
+) -> tuple[bytes, bytes]:
     encryptor = Cipher(algorithms.AES(cek[16:]), modes.CBC(iv)).encryptor()
     ciphertext = encryptor.update(padded) + encryptor.finalize()
     mac = HMAC(cek[:16], hashes.SHA256())
@@ -65,7 +67,9 @@ def _cbc_with_valid_tag(cek: bytes, iv: bytes, padded: bytes, aad: bytes, *, aad
 
 
 @pytest.mark.parametrize(
-    "padded", [bytes(16), b"x" * 15 + b"\x02", b"x" * 15 + b"\x11", b"x" * 13 + b"\x01\x02\x03"], ids=["0", "2", "17", "mixed"]
+    "padded",
+    [bytes(16), b"x" * 15 + b"\x02", b"x" * 15 + b"\x11", b"x" * 13 + b"\x01\x02\x03"],
+    ids=["0", "2", "17", "mixed"],
 )
 def test_bad_padding_behind_a_good_tag_opens_nothing(padded: bytes) -> None:
     """The last step of RFC 7518 section 5.2.2.2 fails like every other one."""

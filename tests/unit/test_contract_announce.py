@@ -22,7 +22,9 @@ from tests.support.contract import PASSWORD, SESSION, Flow, OneKeyRing
 ALL = pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
 
 
-def _limited(key: Unwrapper, unwrap: set[RsaOaep], content: set[ContentEncryption], patch: pytest.MonkeyPatch) -> OneKeyRing:
+def _limited(
+    key: Unwrapper, unwrap: set[RsaOaep], content: set[ContentEncryption], patch: pytest.MonkeyPatch
+) -> OneKeyRing:
     """A ring of a key that can do only so much."""
     patch.setattr(key, "capabilities", Capabilities(UnwrapMode.SOFTWARE, frozenset(unwrap), frozenset(content)))
     return OneKeyRing(key)

@@ -84,7 +84,7 @@ PASSWORDS = {
     "nfc": "\u00e9",
     "nfd": "e\u0301",
     "turkish": "İıIi",
-    "full-width": "\uff41",  # noqa: RUF001 - the point of the case
+    "full-width": "\uff41",
     "zwj": "👩‍👩‍👧",
     "astral": "😀",
     "noncharacter": "\uffff\U0010ffff",

@@ -18,6 +18,7 @@ class _Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
+    """The clock that deadlines look at."""
     fake = _Clock()
     monkeypatch.setattr(deadline, "time", SimpleNamespace(monotonic=fake.monotonic))
     return fake

@@ -53,7 +53,9 @@ def test_nothing_is_wrong(software_key: Unwrapper, profile: Any, nonce: str | No
 def test_form_and_header_are_told_as_the_sender_is_told(software_key: Unwrapper) -> None:
     """No key is needed for that."""
     assert diagnose("a.b.c", [], SEALPASS).startswith("token rejected (form): not five parts")
-    assert diagnose(_token(software_key, alg="RSA1_5", oaep=tokens.OAEP_SHA1), [], None).startswith("token rejected (algorithm)")
+    assert diagnose(_token(software_key, alg="RSA1_5", oaep=tokens.OAEP_SHA1), [], None).startswith(
+        "token rejected (algorithm)"
+    )
     assert diagnose(_token(software_key, typ="JWE"), [], SEALPASS).startswith("token rejected (header)")
 
 

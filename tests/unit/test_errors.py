@@ -31,6 +31,7 @@ CODES = {
 
 
 def error_classes() -> list[type[Error]]:
+    """Every class of the tree, found by looking."""
     found = [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, Error)]
     assert found
     return found
@@ -54,7 +55,8 @@ def test_failures_of_senders_are_not_operator_errors(kind: type[Error]) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [ConfigError, KeyNotFound, UnsupportedAlgorithm, AuthenticationFailed, BackendUnavailable, MissingDependency]
+    "kind",
+    [ConfigError, KeyNotFound, UnsupportedAlgorithm, AuthenticationFailed, BackendUnavailable, MissingDependency],
 )
 def test_errors_for_operators_share_a_base(kind: type[Error]) -> None:
     """One except clause catches everything that an operator must act upon."""
@@ -103,7 +105,9 @@ def test_hint_of_the_raiser_wins_over_the_hint_of_the_class() -> None:
     assert KeyNotFound("none").hint == KeyNotFound.hint
 
 
-@pytest.mark.parametrize("kind", [TokenRejected, DecryptionFailed, KeyNotFound, UnsupportedAlgorithm, AuthenticationFailed])
+@pytest.mark.parametrize(
+    "kind", [TokenRejected, DecryptionFailed, KeyNotFound, UnsupportedAlgorithm, AuthenticationFailed]
+)
 def test_classes_with_one_next_step_name_it(kind: type[Error]) -> None:
     """Where only one thing can be done next, the class itself says which."""
     assert kind.hint

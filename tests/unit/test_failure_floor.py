@@ -27,6 +27,7 @@ class _VirtualTime:
 
 @pytest.fixture
 def time() -> _VirtualTime:
+    """Time that passes only when the test says so."""
     return _VirtualTime()
 
 
@@ -100,7 +101,11 @@ def test_counts_under_threads() -> None:
     """No failure is lost in the count, and sleeping happens outside the lock."""
     workers, each = 8, 200
     all_asleep = threading.Barrier(workers)  # breaks after its timeout if one thread sleeps with the lock held
-    floor = FailureFloor(1.0, clock=lambda: 0.0, sleep=lambda _: all_asleep.wait(30) and None)
+
+    def sleep(_seconds: float) -> None:
+        all_asleep.wait(30)
+
+    floor = FailureFloor(1.0, clock=lambda: 0.0, sleep=sleep)
 
     def fail() -> None:
         for _ in range(each):

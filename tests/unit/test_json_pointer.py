@@ -7,9 +7,7 @@ from sealpass.core.errors import ConfigError
 from sealpass.core.json_pointer import JsonPointer
 
 # The document and the table of RFC 6901 section 5.
-DOCUMENT = json.loads(
-    r'{"foo":["bar","baz"],"":0,"a/b":1,"c%d":2,"e^f":3,"g|h":4,"i\\j":5,"k\"l":6," ":7,"m~n":8}'
-)
+DOCUMENT = json.loads(r'{"foo":["bar","baz"],"":0,"a/b":1,"c%d":2,"e^f":3,"g|h":4,"i\\j":5,"k\"l":6," ":7,"m~n":8}')
 EXAMPLES = {
     "": DOCUMENT,
     "/foo": ["bar", "baz"],
@@ -46,8 +44,21 @@ def test_refuses_what_is_no_pointer(text: str) -> None:
 
 @pytest.mark.parametrize(
     "pointer",
-    ["/none", "/foo/2", "/foo/-", "/foo/-1", "/foo/00", "/foo/01", "/foo/+1", "/foo/1e0", "/foo/x", "/foo/٠", "/foo/0/x"]
-    + ["/ /x", "/foo/9999999999999999999"],
+    [
+        "/none",
+        "/foo/2",
+        "/foo/-",
+        "/foo/-1",
+        "/foo/00",
+        "/foo/01",
+        "/foo/+1",
+        "/foo/1e0",
+        "/foo/x",
+        "/foo/٠",
+        "/foo/0/x",
+        "/ /x",
+        "/foo/9999999999999999999",
+    ],
 )
 def test_names_nothing(pointer: str) -> None:
     """A missing member, an index out of range or not in its one spelling, and a step into a scalar are LookupErrors."""

@@ -12,7 +12,14 @@ from sealpass.core.capabilities import Capabilities
 from sealpass.core.content_key import MemoryContentKey
 from sealpass.core.deadline import Deadline
 from sealpass.core.encrypt import encrypt
-from sealpass.core.errors import BackendUnavailable, ConfigError, DecryptionFailed, RejectReason, TokenRejected, UnsupportedAlgorithm
+from sealpass.core.errors import (
+    BackendUnavailable,
+    ConfigError,
+    DecryptionFailed,
+    RejectReason,
+    TokenRejected,
+    UnsupportedAlgorithm,
+)
 from sealpass.core.failure import FailureFloor
 from sealpass.core.jwe import FORBIDDEN_MEMBERS, MAX_HEADER_BYTES, MAX_TOKEN_BYTES
 from sealpass.core.jwk import PublicJwk
@@ -24,10 +31,12 @@ HEADER = {"alg": "RSA-OAEP-256", "enc": "A256GCM"}
 
 
 def made(key: Unwrapper, **members: Any) -> str:
+    """A good token, but for what ``members`` does to it."""
     return tokens.build(key.public_jwk.public_key(), HEADER | members, PAYLOAD)
 
 
 def reason_of(token: str | bytes) -> RejectReason:
+    """Why the parser rejects the token; fails where it does not."""
     with pytest.raises(TokenRejected) as caught:
         jwe.parse(token, jwe.plain_members)
     return caught.value.reason
@@ -43,7 +52,9 @@ def test_parts_come_apart(software_key: Unwrapper) -> None:
     assert (parsed.oaep, parsed.enc.name) == (RSA_OAEP_256, "A256GCM")
 
 
-@pytest.mark.parametrize("members", [{}, {"kid": "k", "typ": "JWE", "cty": "text"}, {"x5t": "a", "own": {"b": [1]}}], ids=str)
+@pytest.mark.parametrize(
+    "members", [{}, {"kid": "k", "typ": "JWE", "cty": "text"}, {"x5t": "a", "own": {"b": [1]}}], ids=str
+)
 def test_plain_tokens_open(software_key: Unwrapper, members: dict[str, Any]) -> None:
     """Members that mean nothing to us are ignored (RFC 7516 section 4)."""
     assert jwe.decrypt(made(software_key, **members), software_key) == PAYLOAD
@@ -96,7 +107,22 @@ def test_size_of_the_header(software_key: Unwrapper) -> None:
 
 
 @pytest.mark.parametrize(
-    "token", ["", ".", "....", ".....", "a.b.c", "a.b.c.d", "a.b.c.d.e.f", "\0", "é....", b"\xff....", b"....\x80", "A....", "=...."]
+    "token",
+    [
+        "",
+        ".",
+        "....",
+        ".....",
+        "a.b.c",
+        "a.b.c.d",
+        "a.b.c.d.e.f",
+        "\0",
+        "é....",
+        b"\xff....",
+        b"....\x80",
+        "A....",
+        "=....",
+    ],
 )
 def test_form(token: str | bytes) -> None:
     """Five parts of base64url, and nothing else."""
@@ -150,7 +176,9 @@ def test_encrypt_knows_its_algorithms(software_key: Unwrapper) -> None:
 class _Recorder:
     """An Unwrapper that opens nothing, in virtual time, and remembers what was called in which order."""
 
-    def __init__(self, public_jwk: PublicJwk, *, work: float = 0.0, plaintext: bytes | None = None, dead: bool = False) -> None:
+    def __init__(
+        self, public_jwk: PublicJwk, *, work: float = 0.0, plaintext: bytes | None = None, dead: bool = False
+    ) -> None:
         self.events: list[str] = []
         self.now = 50.0
         self.public_jwk = public_jwk
@@ -165,7 +193,9 @@ class _Recorder:
         self.events.append("sleep")
         self.now += seconds
 
-    def unwrap(self, _key: bytes, _oaep: RsaOaep, enc: ContentEncryption, _deadline: Deadline | None = None) -> MemoryContentKey:
+    def unwrap(
+        self, _key: bytes, _oaep: RsaOaep, enc: ContentEncryption, _deadline: Deadline | None = None
+    ) -> MemoryContentKey:
         recorder = self
 
         class _Handle(MemoryContentKey):

@@ -21,6 +21,7 @@ def _weak_key(bits: int) -> rsa.RSAPublicKey:
 
 @pytest.fixture(scope="module")
 def members(software_key: Unwrapper) -> dict[str, Any]:
+    """A right JWK, to be spoilt."""
     return dict(software_key.public_jwk.to_dict())
 
 
@@ -131,7 +132,9 @@ def test_refuses_what_is_no_json(text: bytes) -> None:
         PublicJwk.from_json(text)
 
 
-@pytest.mark.parametrize(("bits", "accepted"), [(1024, False), (2040, False), (2048, True), (8192, True), (8200, False)])
+@pytest.mark.parametrize(
+    ("bits", "accepted"), [(1024, False), (2040, False), (2048, True), (8192, True), (8200, False)]
+)
 def test_size_of_the_modulus(bits: int, accepted: bool) -> None:  # noqa: FBT001 - a parameter
     """RFC 7518 section 4.3: 2048 bits or more; and no more than a token has room for."""
     if accepted:

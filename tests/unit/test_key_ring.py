@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,9 @@ def test_key_that_left_stays_open_until_close(uris: list[str], opened: list[Key]
     assert _is_closed(opened[1])
 
 
-@pytest.mark.parametrize("broken", ["software:path=/nowhere/key.pem", "software:colour=red", "nonsense", "other:path=x"])
+@pytest.mark.parametrize(
+    "broken", ["software:path=/nowhere/key.pem", "software:colour=red", "nonsense", "other:path=x"]
+)
 def test_failed_replace_changes_nothing(uris: list[str], broken: str) -> None:
     """Whether the broken one is the new current or a previous one."""
     with KeyRing(uris[0], uris[1:2], failure_floor=0) as ring:
@@ -162,7 +165,8 @@ def test_close_is_final_and_may_be_called_again(uris: list[str], opened: list[Ke
     ring.close()
     ring.close()
     assert all(map(_is_closed, opened))
-    for use in (lambda: ring.current, lambda: ring.find("x"), lambda: ring.replace(uris[0])):
+    uses: list[Callable[[], object]] = [lambda: ring.current, lambda: ring.find("x"), lambda: ring.replace(uris[0])]
+    for use in uses:
         with pytest.raises(ConfigError, match="closed"):
             use()
     assert len(opened) == 2

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-import sys
 
 import pytest
 

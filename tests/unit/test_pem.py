@@ -17,6 +17,7 @@ from sealpass.core.pem import load_rsa_private_key
 
 @pytest.fixture(scope="module")
 def key() -> rsa.RSAPrivateKey:
+    """A key that is right."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
@@ -53,7 +54,7 @@ def test_other_kinds_of_key_are_refused(other: ec.EllipticCurvePrivateKey | ed25
 
 def test_weak_keys_are_refused() -> None:
     """RFC 7518 section 4.3."""
-    weak = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    weak = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - the point of the test
     with pytest.raises(ConfigError, match="1024 bits"):
         load_rsa_private_key(weak.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
@@ -72,7 +73,14 @@ def test_der_is_refused(key: rsa.RSAPrivateKey) -> None:
 
 @pytest.mark.parametrize(
     "pem",
-    [b"", b"\0", b"hello", b"-----BEGIN PRIVATE KEY-----\n", _pem("PRIVATE KEY", b"\x30\x00"), _pem("PRIVATE KEY", UNKNOWN_KIND)],
+    [
+        b"",
+        b"\0",
+        b"hello",
+        b"-----BEGIN PRIVATE KEY-----\n",
+        _pem("PRIVATE KEY", b"\x30\x00"),
+        _pem("PRIVATE KEY", UNKNOWN_KIND),
+    ],
     ids=["empty", "nul", "text", "cut", "empty-sequence", "unknown-algorithm"],
 )
 def test_what_is_no_key_is_refused(pem: bytes) -> None:

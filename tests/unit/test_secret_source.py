@@ -48,7 +48,9 @@ def test_is_read_again_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert read_secret("env:SEALPASS_TEST_PIN", "pin-source") == secret
 
 
-@pytest.mark.parametrize("source", ["", SECRET, f"{SECRET}:", f"prompt:{SECRET}", f"FILE:{SECRET}", "file:", "env:", f":{SECRET}"])
+@pytest.mark.parametrize(
+    "source", ["", SECRET, f"{SECRET}:", f"prompt:{SECRET}", f"FILE:{SECRET}", "file:", "env:", f":{SECRET}"]
+)
 def test_other_sources_are_refused_without_repeating_them(source: str) -> None:
     """A PIN where its source belongs is the most likely mistake."""
     with pytest.raises(ConfigError, match="pin-source is neither file:PATH nor env:NAME") as caught:

@@ -3,6 +3,7 @@ import json
 import os
 import secrets
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ def _pem(bits: int = 2048) -> bytes:
 
 @pytest.fixture(scope="module")
 def pem() -> bytes:
+    """A private key to import."""
     return _pem()
 
 
@@ -79,11 +81,12 @@ def test_keys_are_never_overwritten(made: KeyUri, pem: bytes) -> None:
     """Not by any of the ways to make one; the file stays as it was."""
     before = _path(made).read_bytes()
     maker = key_maker(made)
-    for make in (
+    makes: list[Callable[[], KeyUri]] = [
         lambda: maker.create_rsa(2048, UnwrapMode.SOFTWARE),
         lambda: maker.import_rsa(pem, UnwrapMode.SOFTWARE),
         lambda: maker.create_aes(256),
-    ):
+    ]
+    for make in makes:
         with pytest.raises(ConfigError, match="exists already") as caught:
             make()
         assert "never overwritten" in caught.value.hint
@@ -102,7 +105,10 @@ def test_import_keeps_the_key(uri: str, pem: bytes, tmp_path: Path) -> None:
     """Same numbers, same thumbprint."""
     other = tmp_path / "other.pem"
     other.write_bytes(pem)
-    with open_key(key_maker(uri).import_rsa(pem, UnwrapMode.SOFTWARE)) as one, open_key(f"software:path={other}") as two:
+    with (
+        open_key(key_maker(uri).import_rsa(pem, UnwrapMode.SOFTWARE)) as one,
+        open_key(f"software:path={other}") as two,
+    ):
         assert one.key_id == two.key_id
 
 
@@ -139,11 +145,13 @@ def test_weak_keys_are_not_imported(uri: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [lambda maker: maker.create_aes(256), lambda maker: maker.create_rsa(2048, UnwrapMode.SOFTWARE)], ids=["aes", "rsa"]
+    "make",
+    [lambda maker: maker.create_aes(256), lambda maker: maker.create_rsa(2048, UnwrapMode.SOFTWARE)],
+    ids=["aes", "rsa"],
 )
 def test_folder_that_is_not_there(tmp_path: Path, make: Any) -> None:
     """Folders are not made: a typing error would hide the key."""
-    with pytest.raises(ConfigError, match="cannot write .*: No such file"):
+    with pytest.raises(ConfigError, match=r"cannot write .*: No such file"):
         make(key_maker(f"software:path={tmp_path}/none/key"))
 
 
@@ -173,7 +181,7 @@ def test_missing_file(uri: str) -> None:
 
 def test_directory(tmp_path: Path) -> None:
     """What cannot be read is named with the system's reason."""
-    with pytest.raises(ConfigError, match="cannot read .*directory"):
+    with pytest.raises(ConfigError, match=r"cannot read .*directory"):
         open_key(f"software:path={tmp_path}")
 
 
@@ -184,7 +192,9 @@ def test_path_with_nul(use: Any) -> None:
         use("software:path=a%00b")
 
 
-@pytest.mark.parametrize("uri_text", ["software:", "software:path=", "software:path=a;alias=b", "software:path=a?pin-source=env:A"])
+@pytest.mark.parametrize(
+    "uri_text", ["software:", "software:path=", "software:path=a;alias=b", "software:path=a?pin-source=env:A"]
+)
 def test_attributes_of_the_scheme(uri_text: str) -> None:
     """A path, and nothing else."""
     with pytest.raises(ConfigError):
@@ -218,7 +228,9 @@ def test_wrong_jwk_files(uri: str, jwk: dict[str, Any]) -> None:
     assert AES_JWK["k"] not in repr(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b'{"kty":"oct",', b"[]", b"{}{}", b'{"k":"\xff"}', b"\xef\xbb\xbf{}"])
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b'{"kty":"oct",', b"[]", b"{}{}", b'{"k":"\xff"}', b"\xef\xbb\xbf{}"]
+)
 def test_wrong_files(uri: str, content: bytes) -> None:
     """Neither PEM nor JWK."""
     _path(uri).write_bytes(content)
@@ -231,9 +243,10 @@ def test_closed_keys_refuse_everything(uri: str, tmp_path: Path) -> None:
     with open_key(key_maker(uri).create_rsa(2048, UnwrapMode.SOFTWARE)) as key:
         unwrapper = as_unwrapper(key)
     unwrapper.close()
-    for use in (unwrapper.probe, lambda: unwrapper.unwrap(bytes(256), RSA_OAEP_256, A256GCM)):
-        with pytest.raises(ConfigError, match="closed"):
-            use()
+    with pytest.raises(ConfigError, match="closed"):
+        unwrapper.probe()
+    with pytest.raises(ConfigError, match="closed"):
+        unwrapper.unwrap(bytes(256), RSA_OAEP_256, A256GCM)
     with open_key(key_maker(f"software:path={tmp_path / 'aes'}").create_aes(256)) as aes:
         assert isinstance(aes, Sealer)
         assert isinstance(aes, Opener)
@@ -284,6 +297,7 @@ def test_late_unwrap_does_not_start(software_key: Unwrapper) -> None:
 
 @pytest.fixture
 def aes(uri: str) -> Key:
+    """The key of AES_JWK, opened."""
     _path(uri).write_text(json.dumps(AES_JWK))
     return open_key(uri)
 
@@ -292,7 +306,8 @@ def test_seals_and_opens(aes: Key) -> None:
     """Under a fresh nonce each time, bound to the AAD."""
     assert isinstance(aes, Sealer)
     assert isinstance(aes, Opener)
-    assert (aes.key_id, aes.capabilities.seal) == ("id-1", {A256GCM})
+    assert aes.key_id == "id-1"
+    assert aes.capabilities.seal == {A256GCM}
     first, second = aes.seal(b"hash", b"user"), aes.seal(b"hash", b"user")
     assert first.algorithm == "A256GCM"
     assert len(first.nonce) == 12

@@ -13,8 +13,10 @@ RFC_EXAMPLES = [
     "pkcs11:",
     "pkcs11:object=my-pubkey;type=public",
     "pkcs11:object=my-key;type=private?pin-source=file:/etc/token",
-    "pkcs11:token=The%20Software%20PKCS%2311%20Softtoken;manufacturer=Snake%20Oil,%20Inc.;model=1.0;"
-    "object=my-certificate;type=cert;id=%69%95%3E%5C%F4%BD%EC%91;serial=?pin-source=file:/etc/token_pin",
+    (
+        "pkcs11:token=The%20Software%20PKCS%2311%20Softtoken;manufacturer=Snake%20Oil,%20Inc.;model=1.0;"
+        "object=my-certificate;type=cert;id=%69%95%3E%5C%F4%BD%EC%91;serial=?pin-source=file:/etc/token_pin"
+    ),
     "pkcs11:object=my-sign-key;type=private?module-name=mypkcs11",
     "pkcs11:object=my-sign-key;type=private?module-path=/mnt/libmypkcs11.so.1",
     "pkcs11:library-description=Software%20Token;library-manufacturer=Snake%20Oil,%20Inc.;library-version=1.23",
@@ -204,7 +206,9 @@ def test_require_asks_for_a_value(text: str) -> None:
     assert "path=" in caught.value.hint
 
 
-ATTRIBUTES = UriAttributes(path=frozenset({"path", "alias"}), query=frozenset({"pass-source"}), required=frozenset({"path"}))
+ATTRIBUTES = UriAttributes(
+    path=frozenset({"path", "alias"}), query=frozenset({"pass-source"}), required=frozenset({"path"})
+)
 
 
 def test_declared_attributes_pass() -> None:

@@ -164,7 +164,7 @@ def _flips() -> Iterator[Case]:
     flips: tuple[tuple[str, Callable[[crafting.Parts], dict[str, bytes]]], ...] = (
         ("a bit of the initialization vector flipped", lambda parts: {"iv": flip(parts.iv, 0)}),
         ("first bit of the ciphertext flipped", lambda parts: {"ciphertext": flip(parts.ciphertext, 0, 0x80)}),
-        ("last bit of the ciphertext flipped", lambda parts: {"ciphertext": flip(parts.ciphertext, -1)}),
+        ("last octet of the ciphertext changed: a space of the padding becomes a tab", _space_to_tab),
         ("first bit of the tag flipped", lambda parts: {"tag": flip(parts.tag, 0, 0x80)}),
         ("last bit of the tag flipped", lambda parts: {"tag": flip(parts.tag, -1)}),
         ("tag all zero", lambda _parts: {"tag": bytes(16)}),
@@ -175,8 +175,12 @@ def _flips() -> Iterator[Case]:
         yield Case(f"C3{letter}", what, _AUTHENTICATED, FAILS, partial(_replaced, change=change))
 
 
+def _space_to_tab(parts: crafting.Parts) -> dict[str, bytes]:
+    return {"ciphertext": flip(parts.ciphertext, -1, ord(" ") ^ ord("\t"))}
+
+
 def _replaced(flow: Flow, change: Callable[[crafting.Parts], dict[str, bytes]]) -> str:
-    parts = flow.parts()
+    parts = flow.parts(payload=flow.pad(flow.payload()))
     return changed(parts, **change(parts))
 
 

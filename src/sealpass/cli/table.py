@@ -17,7 +17,8 @@ def render(rows: Iterable[Sequence[str]], headers: Sequence[str] = ()) -> str:
     from rich.text import Text
 
     rows = list(rows)
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _UNFOLDED
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if on_terminal else _UNFOLDED
     console = Console(file=StringIO(), width=width, color_system=None)
     table = Table(box=None, pad_edge=False, show_header=bool(headers), padding=(0, 2, 0, 0))
     for header in headers or [""] * len(rows[0]):

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Report files are whole or not there."""
+
+from pathlib import Path
+
+import pytest
+
+from sealpass.bench.report import files
+from sealpass.core.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (("pkcs11", "prod", "e2ee 2026", "sealpass"), "pkcs11-prod-e2ee-2026-sealpass"),
+        (("software", "../../etc/passwd"), "software-etc-passwd"),
+        (("pkcs11", "", "Schlüssel"), "pkcs11-Schl-ssel"),
+        (("\0", "/"), "report"),
+        (("x" * 300,), "x" * 100),
+    ],
+)
+def test_a_file_name_is_harmless(parts: tuple[str, ...], expected: str) -> None:
+    """Whatever a label holds, the name of its report has letters, digits and dashes only."""
+    assert files.file_name(*parts) == expected
+
+
+def test_files_are_written_and_nothing_else(tmp_path: Path) -> None:
+    """Both files are there with their texts, readable as the umask says, and no partial file is left."""
+    (tmp_path / "a.json").write_text("old", encoding="utf-8")
+    files.write_all({tmp_path / "a.json": "new ☃", tmp_path / "a.md": "text"})
+    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {
+        "a.json": "new ☃",
+        "a.md": "text",
+    }
+
+
+def test_an_interrupt_leaves_the_files_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupt while the second file is written leaves the old first one, and no partial file."""
+    (tmp_path / "a.json").write_text("old", encoding="utf-8")
+    synced: list[int] = []
+
+    def interrupt(descriptor: int) -> None:
+        synced.append(descriptor)
+        if len(synced) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        files.write_all({tmp_path / "a.json": "new", tmp_path / "a.md": "text"})
+    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {"a.json": "old"}
+
+
+def test_a_directory_that_is_a_file_is_refused_early(tmp_path: Path) -> None:
+    """A directory that cannot be made is an error of the configuration, before any work."""
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(ConfigError):
+        files.make_directory(tmp_path / "file")
+
+
+def test_an_unwritable_file_is_an_error_of_the_configuration(tmp_path: Path) -> None:
+    """A directory that went away in the meantime gives one clear error."""
+    with pytest.raises(ConfigError):
+        files.write_all({tmp_path / "gone" / "a.json": "text"})

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Views are pure functions of recorded documents, compared with recorded reports.
+
+After an intended change: ``python -m tests.bench.test_reports`` writes the reports again; read the difference.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sealpass.bench.report import markdown, outline, terminal
+
+RECORDED = Path(__file__).parent / "recorded"
+NAMES = ("soft-token", "failed")
+WIDTH = 100
+
+
+def document(name: str) -> dict[str, Any]:
+    """A recorded result document."""
+    loaded: dict[str, Any] = json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+def views(name: str) -> dict[str, str]:
+    """The views of a recorded document, by file suffix."""
+    return {"md": markdown.render(document(name)), "txt": terminal.render(document(name), width=WIDTH)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("suffix", ["md", "txt"])
+def test_a_view_is_as_recorded(name: str, suffix: str) -> None:
+    """A recorded document gives the recorded report, to the character."""
+    assert views(name)[suffix] == (RECORDED / f"{name}.{suffix}").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("suffix", ["md", "txt"])
+def test_a_device_writes_no_control_characters(suffix: str) -> None:
+    """Labels of a token reach a report without their control characters."""
+    assert "\x1b" in json.loads(json.dumps(document("failed")))["module"]["values"]["token"]
+    assert all(character.isprintable() or character == "\n" for character in views("failed")[suffix])
+
+
+def test_a_label_is_no_markdown() -> None:
+    """A label cannot open a table cell, a tag or code in the Markdown report."""
+    assert "e2ee\\|prod \\<b>" in views("failed")["md"]
+
+
+def test_color_changes_nothing_but_color() -> None:
+    """With color the terminal's report has the same text between its escape sequences."""
+    import re
+
+    colored = terminal.render(document("failed"), width=WIDTH, color=True)
+    assert "\x1b[" in colored
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", colored)
+    assert [line.rstrip() for line in plain.splitlines()] == views("failed")["txt"].splitlines()
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(None, "-"), (True, "yes"), (False, "no"), (7, "7"), ("a\x07b\nc", "a\ufffdb\ufffdc")]
+)
+def test_any_value_is_one_printable_line(value: object, expected: str) -> None:
+    """Whatever a device answers becomes one line of printable text."""
+    assert outline.printable(value) == expected
+
+
+if __name__ == "__main__":
+    for recorded in NAMES:
+        for ending, text in views(recorded).items():
+            (RECORDED / f"{recorded}.{ending}").write_text(text, encoding="utf-8")
