@@ -56,6 +56,8 @@ def diagnose(
         if position or key is not keys[0]:
             return f"made for another key of those given: {key.key_id}"
         return _content(parsed, plaintext, profile, nonce, key)
+    if not any(parsed.oaep in key.capabilities.unwrap for key in fitting):
+        return f"the header announces {parsed.oaep}, which none of the given keys can do"
     kid = parsed.header.get("kid")
     if isinstance(kid, str) and kid not in {key.key_id for key in keys}:
         return "the header's kid names none of the given keys: made for another key"

@@ -105,4 +105,3 @@ def test_a_closed_key_refuses(key: SealingKey) -> None:
         key.seal(b"text", b"aad")
     with pytest.raises(ConfigError):
         key.open_sealed(sealed, b"aad")
-

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.hmac import HMAC
 
 from sealpass.core.algorithms import A128CBC_HS256, A256GCM, CONTENT_ENCRYPTIONS, ENC_BY_JWE_NAME, ContentEncryption
-from sealpass.core.content_key import MemoryContentKey
+from sealpass.core.content_key import MemoryContentKey, encrypt_gcm
 from tests.support.vectors import Vector, load
 
 VECTORS = load("content")
@@ -101,6 +101,17 @@ def test_aad_and_iv_cannot_trade_bytes() -> None:
     ciphertext, tag = _cbc_with_valid_tag(cek, iv, b"x" * 15 + b"\x01", b"aad1")
     moved = b"1" + iv
     assert MemoryContentKey(cek, A128CBC_HS256).decrypt(moved[:16], moved[16:] + ciphertext[:-1], tag, b"aad") is None
+
+
+@pytest.mark.parametrize("enc", [enc for enc in CONTENT_ENCRYPTIONS if enc.is_gcm], ids=str)
+def test_what_a_probe_encrypts_opens(enc: ContentEncryption) -> None:
+    """The other direction of AES-GCM, under a fresh IV each time, bound to its AAD."""
+    cek = secrets.token_bytes(enc.cek_bytes)
+    iv, ciphertext, tag = encrypt_gcm(cek, b"probe", b"aad")
+    assert (len(iv), len(tag)) == (enc.iv_bytes, enc.tag_bytes)
+    assert MemoryContentKey(cek, enc).decrypt(iv, ciphertext, tag, b"aad") == b"probe"
+    assert MemoryContentKey(cek, enc).decrypt(iv, ciphertext, tag, b"") is None
+    assert encrypt_gcm(cek, b"probe", b"aad")[0] != iv
 
 
 def test_repr_hides_the_key() -> None:

@@ -2,12 +2,14 @@
 """Each sentence that an operator may read, and what leads to it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sealpass.backends.registry import key_maker, open_key
+from sealpass.core.algorithms import RSA_OAEP
 from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.contract import AIRLOCK_JWE, SEALPASS
 from sealpass.core.diagnose import diagnose
@@ -103,6 +105,15 @@ def test_another_hash_than_announced(software_key: Unwrapper, oaep: Any, name: s
     assert diagnose(_token(software_key, oaep=oaep), [software_key], SEALPASS) == (
         f"the client used RSA-OAEP({name}, MGF1 {name}), its header announces RSA-OAEP(SHA-256, MGF1 SHA-256)"
     )
+
+
+def test_key_cannot_do_what_the_header_announces(software_key: Unwrapper, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that knows only SHA-1 says nothing about whose key it was; what it can do, it still finds out."""
+    monkeypatch.setattr(software_key, "capabilities", replace(software_key.capabilities, unwrap=frozenset({RSA_OAEP})))
+    assert diagnose(_token(software_key), [software_key], SEALPASS) == (
+        "the header announces RSA-OAEP(SHA-256, MGF1 SHA-256), which none of the given keys can do"
+    )
+    assert diagnose(_token(software_key, oaep=tokens.OAEP_SHA1), [software_key], SEALPASS).startswith("the client used")
 
 
 @pytest.mark.parametrize("profile", [SEALPASS, AIRLOCK_JWE])
