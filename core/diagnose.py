@@ -56,6 +56,10 @@ def diagnose(
         if position or key is not keys[0]:
             return f"made for another key of those given: {key.key_id}"
         return _content(parsed, plaintext, profile, nonce, key)
+    return _unopened(parsed, keys, fitting)
+
+
+def _unopened(parsed: jwe.CompactJwe, keys: list[Unwrapper], fitting: list[Unwrapper]) -> str:
     if not any(parsed.oaep in key.capabilities.unwrap for key in fitting):
         return f"the header announces {parsed.oaep}, which none of the given keys can do"
     kid = parsed.header.get("kid")

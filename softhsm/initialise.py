@@ -38,7 +38,7 @@ def initialise(module_path: str, label: str, directory: Path) -> bool:
     """Make the token ready; True where anything had to be done."""
     so_pin = read_secret(f"file:{directory / 'so-pin'}", "so-pin")
     pin = read_secret(f"file:{directory / 'pin'}", "pin")
-    module = load_module(module_path, None)
+    module = load_module(module_path)
     slot = _slot_of(module, label)
     if slot is None:
         encoded = so_pin.encode("utf-8")

@@ -2,6 +2,7 @@
 """``pkcs11:`` keys (RFC 7512) in HSMs and soft tokens, over python-pkcs11.
 
 Besides RFC 7512's attributes the query takes ``module-args`` (a string for C_Initialize, as NSS softokn wants),
+``init-mode`` (``os-locking``, or ``plain`` for modules that take no locking flag: one call at a time then),
 ``max-sessions`` (default 32), ``unwrap-mode`` (``native`` or ``in-token``, for keys that allow both; default
 ``native``) and ``key-pin-source`` (for keys with CKA_ALWAYS_AUTHENTICATE).
 """
@@ -11,9 +12,9 @@ import os
 from pkcs11 import Attribute, KeyType, Object
 
 from sealpass.backends.pkcs11.aes_key import AesTokenKey
-from sealpass.backends.pkcs11.connection import connect, leave
+from sealpass.backends.pkcs11.connection import Connection, connect, leave
 from sealpass.backends.pkcs11.key_making import TokenKeyMaker
-from sealpass.backends.pkcs11.library import Module, load_module
+from sealpass.backends.pkcs11.library import InitMode, Module, ModuleSettings, load_module
 from sealpass.backends.pkcs11.objects import find_key, kind_of, read
 from sealpass.backends.pkcs11.rsa_key import InTokenRsaKey, NativeRsaKey
 from sealpass.backends.registry import OpenOptions
@@ -42,7 +43,9 @@ ATTRIBUTES = UriAttributes(
             "type",
         }
     ),
-    query=frozenset({"module-path", "module-args", "pin-source", "key-pin-source", "max-sessions", "unwrap-mode"}),
+    query=frozenset(
+        {"module-path", "module-args", "init-mode", "pin-source", "key-pin-source", "max-sessions", "unwrap-mode"}
+    ),
 )
 
 
@@ -52,7 +55,10 @@ def _module(uri: KeyUri) -> Module:
         raise ConfigError(
             "which PKCS#11 module?", hint=f"add module-path=… to the URI's query, or set {MODULE_VARIABLE}"
         )
-    return load_module(path, uri.text("module-args"))
+    mode = uri.text("init-mode") or InitMode.OS_LOCKING
+    if mode not in set(InitMode):
+        raise ConfigError(f"init-mode is one of {', '.join(InitMode)}")
+    return load_module(path, ModuleSettings(uri.text("module-args"), InitMode(mode)))
 
 
 def _mode(uri: KeyUri, key: Object) -> UnwrapMode:
@@ -73,22 +79,22 @@ def _mode(uri: KeyUri, key: Object) -> UnwrapMode:
     return UnwrapMode(wanted)
 
 
+def _open(uri: KeyUri, connection: Connection, key: Object, options: OpenOptions) -> Key:
+    key_type = read(key, Attribute.KEY_TYPE)
+    if key_type is KeyType.AES:
+        return AesTokenKey(uri, connection, key)
+    if key_type is not KeyType.RSA:
+        raise UnsupportedAlgorithm(f"the key is {kind_of(key)}, neither RSA nor AES")
+    made = InTokenRsaKey if _mode(uri, key) is UnwrapMode.IN_TOKEN else NativeRsaKey
+    return made(uri, connection, key, options.failure_floor)
+
+
 def open_key(uri: KeyUri, options: OpenOptions) -> Key:
     """Open the one key that the URI names; logs in once a process and token."""
     connection = connect(uri, _module(uri), force_login=options.force_login)
     try:
-        session = connection.open_session()
-        try:
-            key = find_key(session, uri)
-            key_type = read(key, Attribute.KEY_TYPE)
-            if key_type is KeyType.AES:
-                return AesTokenKey(uri, connection, key)
-            if key_type is not KeyType.RSA:
-                raise UnsupportedAlgorithm(f"the key is {kind_of(key)}, neither RSA nor AES")
-            made = InTokenRsaKey if _mode(uri, key) is UnwrapMode.IN_TOKEN else NativeRsaKey
-            return made(uri, connection, key, options.failure_floor)
-        finally:
-            session.close()
+        with connection.own_session() as session:
+            return _open(uri, connection, find_key(session, uri), options)
     except BaseException:
         leave(connection)
         raise

@@ -43,7 +43,7 @@ class AesTokenKey(TokenKey):
             self.capabilities = Capabilities()
 
     def _is_same_key(self, session: Session, key: Object) -> bool:  # noqa: ARG002 - RSA keys need it
-        return self._identifier == read(key, Attribute.ID)
+        return bool(read(key, Attribute.ID) == self._identifier)
 
     def _seals(self) -> bool:
         try:

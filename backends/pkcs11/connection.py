@@ -6,9 +6,11 @@ one operation at a time (PKCS#11 section 5.6.7). Handles belong to an *epoch*: a
 sessions are never used again, and keys look their objects up anew.
 """
 
+import os
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from weakref import WeakSet
 
 from pkcs11 import Session, Slot
@@ -61,15 +63,25 @@ class Connection:
         """Where the token is now; it may move when the module is initialised again."""
         return self._slot
 
-    def open_session(self, *, rw: bool = False) -> Session:
-        """A session of the caller's own, who closes it; raises BackendUnavailable."""
+    @contextmanager
+    def own_session(self, *, rw: bool = False) -> Iterator[Session]:
+        """A session outside the pool, closed at the end; raises BackendUnavailable."""
+        with self.module.alone():
+            session = self._open_session(rw=rw)
+            try:
+                yield session
+            finally:
+                with suppress(PKCS11Error):  # it is gone, which is what closing wants
+                    session.close()
+
+    def _open_session(self, *, rw: bool = False) -> Session:
         try:
             return self._slot.get_token().open(rw=rw, attribute_mapper=attribute_mapper())
         except PKCS11Error as error:
             raise translate(error, "opening a session") from None
 
     def _open_anchor(self) -> Session:
-        anchor = self.open_session()
+        anchor = self._open_session()
         try:
             self._login(self._slot, handle_of_session(anchor))
         except PKCS11Error as error:
@@ -141,10 +153,13 @@ class Connection:
                 with self._changed:
                     self._changed.notify()
         else:
-            self.discard(session)
+            self._drop(session)
 
     def discard(self, session: PooledSession) -> None:
         """Give a session back that nobody should use again."""
+        self._drop(session)
+
+    def _drop(self, session: PooledSession) -> None:
         self._close_session(session.session, session.generation)
         self._one_less()
 
@@ -184,6 +199,7 @@ class Connection:
             if now < self._next_attempt:
                 raise BackendUnavailable("the PKCS#11 token is away", retryable=True)
             self._next_attempt = now + RETRY_SECONDS
+            self.module.revive()
             try:
                 self._restart()
             except BackendUnavailable:
@@ -240,6 +256,42 @@ class Connection:
             self._close_session(pooled.session, pooled.generation)
         self._close_session(self._anchor, self._generation)
 
+    def inherit(self) -> None:
+        """In the child of a fork: forget the parent's sessions without touching them."""
+        self._changed = threading.Condition()
+        self._idle, self._ended, self._opened, self._waiting = [], [], 0, 0
+        self._stale = True
+        self._next_attempt = 0.0
+
+
+class OneAtATimeConnection(Connection):
+    """For a module that was initialised without locking: from acquire to release nobody else calls it."""
+
+    def acquire(self, deadline: Deadline | None) -> PooledSession:
+        """See :class:`Connection`."""
+        seconds = DEFAULT_WAIT_SECONDS if deadline is None else deadline.remaining()
+        if not self.module.gate.acquire(timeout=seconds):
+            raise BackendUnavailable("the PKCS#11 module does one thing at a time, and is busy", retryable=True)
+        try:
+            return super().acquire(deadline)
+        except BaseException:
+            self.module.gate.release()
+            raise
+
+    def release(self, session: PooledSession) -> None:
+        """See :class:`Connection`."""
+        try:
+            super().release(session)
+        finally:
+            self.module.gate.release()
+
+    def discard(self, session: PooledSession) -> None:
+        """See :class:`Connection`."""
+        try:
+            super().discard(session)
+        finally:
+            self.module.gate.release()
+
 
 def _positive(uri: KeyUri, name: str, default: int) -> int:
     text = uri.text(name)
@@ -257,12 +309,15 @@ _shared_lock = threading.Lock()
 
 def connect(uri: KeyUri, module: Module, *, force_login: bool) -> Connection:
     """The connection to the token that the URI names, shared with other keys; pair with :func:`leave`."""
-    with _shared_lock:
+    with _shared_lock, module.alone():
+        with module.lock:
+            module.revive()
         slot = find_slot(uri, module)
         where = (module.path, slot.slot_id)
         connection = _shared.get(where)
         if connection is None:
-            connection = _shared[where] = Connection(uri, module, slot, force_login=force_login)
+            made = OneAtATimeConnection if module.one_at_a_time else Connection
+            connection = _shared[where] = made(uri, module, slot, force_login=force_login)
         connection.users += 1
         return connection
 
@@ -276,4 +331,16 @@ def leave(connection: Connection) -> None:
         for where, shared in list(_shared.items()):
             if shared is connection:
                 del _shared[where]
-    connection.close()
+    with connection.module.alone():
+        connection.close()
+
+
+def _after_fork_in_child() -> None:
+    global _shared_lock  # noqa: PLW0603 - a thread that is gone may hold it
+    _shared_lock = threading.Lock()
+    for connection in list(_connections):
+        connection.inherit()
+
+
+# After the hook of library.py, which was registered first.
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -8,7 +8,7 @@ and key handles of python-pkcs11. ctypes releases the GIL around every call.
 
 import ctypes
 from collections.abc import Callable
-from ctypes import POINTER, Structure, byref, c_char_p, c_ubyte, c_ulong, c_void_p, cast
+from ctypes import Structure, byref, c_char_p, c_ubyte, c_ulong, c_void_p, cast
 from typing import Any
 
 from sealpass.core.algorithms import Hash, RsaOaep
@@ -187,17 +187,10 @@ _FIRST_POINTER = ctypes.sizeof(c_void_p)  # CK_VERSION, padded
 
 
 class FunctionList:
-    """CK_FUNCTION_LIST of one loaded module. Every call returns a CK_RV; nothing here raises for one."""
+    """CK_FUNCTION_LIST at the address ``table``. Every call returns a CK_RV; nothing here raises for one."""
 
-    def __init__(self, path: str) -> None:
-        library = ctypes.CDLL(path)
-        get_function_list = library.C_GetFunctionList
-        get_function_list.argtypes = [POINTER(c_void_p)]
-        get_function_list.restype = c_ulong
-        table = c_void_p()
-        if get_function_list(byref(table)) != 0 or table.value is None:
-            raise OSError("C_GetFunctionList failed")
-        self._table = table.value
+    def __init__(self, table: int) -> None:
+        self._table = table
         handle, pointer = c_ulong, c_void_p
         self.initialize = self._function("C_Initialize", pointer)
         self.finalize = self._function("C_Finalize", pointer)

@@ -57,11 +57,8 @@ class TokenKeyMaker:
     def _session(self, *, rw: bool) -> Iterator[Session]:
         connection: Connection = connect(self._uri, self._module, force_login=self._force_login)
         try:
-            session = connection.open_session(rw=rw)
-            try:
+            with connection.own_session(rw=rw) as session:
                 yield session
-            finally:
-                session.close()
         except PKCS11Error as error:
             raise translate(error, "making or listing keys") from None
         finally:

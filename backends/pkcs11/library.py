@@ -6,9 +6,13 @@ two threads corrupt its memory. So ``initialize`` and ``finalize`` of its librar
 against python-pkcs11 0.10.1; the pin in pyproject.toml belongs to this file (docs/decisions/0004).
 """
 
+import ctypes
 import os
 import threading
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 
 from pkcs11 import _pkcs11
@@ -24,50 +28,104 @@ from sealpass.backends.pkcs11.return_values import (
 from sealpass.core.errors import BackendUnavailable, ConfigError
 
 
+class InitMode(StrEnum):
+    """How a module is told about threads."""
+
+    OS_LOCKING = "os-locking"
+    """C_Initialize with CKF_OS_LOCKING_OK."""
+    PLAIN = "plain"
+    """C_Initialize(NULL), for modules that take nothing else: one call at a time is made then."""
+
+
 class _InitializeFailed(Exception):
     def __init__(self, rv: int) -> None:
         super().__init__(name_of(rv))
         self.rv = rv
 
 
-def _locking_library(path: str, functions: FunctionList, module_args: str | None) -> _pkcs11.lib:
-    """python-pkcs11's library object over a module that was initialised with CKF_OS_LOCKING_OK."""
+@dataclass(frozen=True, slots=True)
+class ModuleSettings:
+    """What a module is initialised with. One set a process and module."""
 
-    class LockingLibrary(_pkcs11.lib):
-        # cpdef in Cython: the constructor finds this override. `initialized` stays False, so that the base class
-        # never finalises by itself.
-        def initialize(self) -> None:
-            rv = functions.initialize_with_locking(module_args)
-            # Somebody else in this process may have initialised the module; its locking is then not ours to choose.
-            if rv not in (CKR_OK, CKR_CRYPTOKI_ALREADY_INITIALIZED):
-                raise _InitializeFailed(rv)
+    args: str | None = None
+    """For ``pReserved`` of the initialisation structure (NSS softokn)."""
+    init_mode: InitMode = InitMode.OS_LOCKING
 
-        def finalize(self) -> None:
-            rv = functions.finalize(None)
-            if rv not in (CKR_OK, CKR_CRYPTOKI_NOT_INITIALIZED):
-                raise _InitializeFailed(rv)
 
-    return LockingLibrary(path)
+class LockingLibrary(_pkcs11.lib):
+    """python-pkcs11's library object over a module that we initialise.
+
+    ``initialize`` is cpdef in Cython: the base class's constructor finds this override. ``initialized`` stays False,
+    so that the base class never finalises by itself.
+    """
+
+    settings: ModuleSettings
+
+    def initialize(self) -> None:
+        """C_Initialize in the module's mode."""
+        if self.settings.init_mode is InitMode.PLAIN:
+            rv = self.functions.initialize(None)
+        else:
+            rv = self.functions.initialize_with_locking(self.settings.args)
+        # Somebody else in this process may have initialised the module; its locking is then not ours to choose.
+        if rv not in (CKR_OK, CKR_CRYPTOKI_ALREADY_INITIALIZED):
+            raise _InitializeFailed(rv)
+
+    def finalize(self) -> None:
+        """C_Finalize."""
+        rv = self.functions.finalize(None)
+        if rv not in (CKR_OK, CKR_CRYPTOKI_NOT_INITIALIZED):
+            raise _InitializeFailed(rv)
+
+    @cached_property
+    def functions(self) -> FunctionList:
+        """The function list that the base class calls, too."""
+        return FunctionList(self._table())
+
+    def _table(self) -> int:
+        # p11-kit-client answers each C_GetFunctionList with another instance, so asking again would not do. The base
+        # class keeps its pointer as the first member after the object head; a test compares it with the module's.
+        address = ctypes.c_void_p.from_address(id(self) + object.__basicsize__).value
+        if address is None:
+            raise OSError("python-pkcs11 has no function list")
+        return address
+
+
+def _library(path: str, settings: ModuleSettings) -> LockingLibrary:
+    # The constructor of the base class takes the path and nothing else, so the settings come with the class.
+    library: LockingLibrary = type("Library", (LockingLibrary,), {"settings": settings})(path)
+    return library
 
 
 class Module:
     """A loaded module. ``generation`` grows with each initialisation: handles of an older one must not be touched."""
 
-    def __init__(self, path: str, module_args: str | None) -> None:
+    def __init__(self, path: str, settings: ModuleSettings) -> None:
         self.path = path
-        self.module_args = module_args
+        self.settings = settings
         self.generation = 1
         self.lock = threading.RLock()
+        self.gate = threading.RLock()
+        self._parent_threads = 0
         try:
-            self.functions = FunctionList(path)
-            self.library = _locking_library(path, self.functions, module_args)
+            self.library = _library(path, settings)
         except _InitializeFailed as failed:
-            hint = "NSS softokn wants module-args=configdir='sql:DIR'" if module_args is None else None
+            hint = "NSS softokn wants module-args=configdir='sql:DIR'" if settings.args is None else None
             raise BackendUnavailable(
                 f"the PKCS#11 module {path} does not initialise: {failed}", retryable=False, hint=hint
             ) from None
         except (OSError, AttributeError, PKCS11Error):
             raise ConfigError(f"{path} is not a PKCS#11 module that this process can load") from None
+        self.functions = self.library.functions
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """Whether no two calls may be made at once; whoever calls holds ``gate`` then."""
+        return self.settings.init_mode is InitMode.PLAIN
+
+    def alone(self) -> AbstractContextManager[object]:
+        """Hold the gate where there must be one."""
+        return self.gate if self.one_at_a_time else nullcontext()
 
     def reinitialise(self) -> None:
         """C_Finalize and C_Initialize; every handle of before is void. The caller has stopped the traffic."""
@@ -82,20 +140,68 @@ class Module:
                     f"the PKCS#11 module does not initialise again: {failed}", retryable=True
                 ) from None
 
+    # -- fork ------------------------------------------------------------------------------------------------------
+
+    def inherit(self, parent_threads: int) -> None:
+        """In the child of a fork: the handles are the parent's, and a thread that is gone may hold a lock."""
+        self.lock = threading.RLock()
+        self.gate = threading.RLock()
+        self.generation += 1
+        self._parent_threads = parent_threads
+
+    def revive(self) -> None:
+        """Initialise again after a fork, before the first use in the child.
+
+        Raises ConfigError where the parent had other threads: the module's own locks are in an unknown state then,
+        and initialising hung in several of 25 children.
+        """
+        if not self._parent_threads:
+            return
+        if self._parent_threads > 1:
+            raise ConfigError(
+                f"this process was forked from one with {self._parent_threads} threads that had loaded {self.path}",
+                hint="open keys in the server's post-fork hook (gunicorn: post_fork, uWSGI: @postfork), not before it",
+            )
+        self.reinitialise()
+        self._parent_threads = 0
+
 
 _modules: dict[str, Module] = {}
 _modules_lock = threading.Lock()
 
 
-def load_module(path: str, module_args: str | None) -> Module:
-    """The one Module of a file; raises ConfigError where it is missing or already loaded with other arguments."""
+def load_module(path: str, settings: ModuleSettings = ModuleSettings()) -> Module:
+    """The one Module of a file; raises ConfigError where it is missing or already loaded with other settings."""
     if not Path(path).is_file():
         raise ConfigError(f"no PKCS#11 module at {path}", hint="give module-path=… in the URI")
     real = os.path.realpath(path)
     with _modules_lock:
         module = _modules.get(real)
         if module is None:
-            module = _modules[real] = Module(real, module_args)
-        elif module.module_args != module_args:
-            raise ConfigError("the PKCS#11 module is already loaded in this process with other module-args")
+            module = _modules[real] = Module(real, settings)
+        elif module.settings != settings:
+            raise ConfigError(
+                "the PKCS#11 module is already loaded in this process with other module-args or init-mode"
+            )
         return module
+
+
+_threads_at_fork = 1
+
+
+def _before_fork() -> None:
+    global _threads_at_fork  # noqa: PLW0603 - hands a number from one fork hook to the next
+    try:
+        _threads_at_fork = sum(1 for _ in Path("/proc/self/task").iterdir())
+    except OSError:  # no Linux: Python's own threads are what can be counted
+        _threads_at_fork = threading.active_count()
+
+
+def _after_fork_in_child() -> None:
+    global _modules_lock  # noqa: PLW0603 - a thread that is gone may hold it
+    _modules_lock = threading.Lock()
+    for module in _modules.values():
+        module.inherit(_threads_at_fork)
+
+
+os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)

@@ -31,7 +31,9 @@ class ShowsAttributes(Protocol):
         """Attributes of the private key by name, None where the device does not answer.
 
         Names are those of PKCS#11 without CKA_, in lower case: ``sensitive``, ``extractable``, ``decrypt``, …; besides
-        ``raw_rsa``: whether the key may be used with CKM_RSA_X_509, and ``rsa_pkcs``: with CKM_RSA_PKCS.
+        ``raw_rsa`` and ``rsa_pkcs``: whether the key may be used with CKM_RSA_X_509 and CKM_RSA_PKCS;
+        ``cek_readable``: whether a holder of the PIN can unwrap a CEK so that it can be read;
+        ``cek_length_checked``: whether a CEK of another size than asked for opens nothing.
         """
         ...
 
@@ -62,6 +64,8 @@ class Subject:
     alg: str
     enc: str
     nonces: NonceStore = field(default_factory=MemoryNonceStore)
+    may_take_any_cek_size: bool = False
+    """The CEK stays in a token that does not tell its size."""
 
     @property
     def ring(self) -> OneRing:

@@ -13,7 +13,7 @@ from sealpass.bench.qualification.checks import Check, FloorReading
 from sealpass.bench.qualification.device import Subject
 from sealpass.bench.qualification.findings import Attributes, Finding
 from sealpass.bench.qualification.measurement import Plan, Run
-from sealpass.bench.qualification.trial import CaseResult
+from sealpass.bench.qualification.trial import CaseResult, Status
 from sealpass.core.capabilities import UnwrapMode
 
 SCHEMA = "sealpass.qualification/1"
@@ -84,7 +84,7 @@ def document(evidence: Evidence) -> dict[str, Any]:
             "values": None if evidence.attributes is None else dict(evidence.attributes),
         },
         "findings": [finding.to_dict() for finding in evidence.findings],
-        "deviations": _deviations(subject) if supported else [],
+        "deviations": _deviations(evidence) if supported else [],
         "cases": cases,
         "not_covered": [{"id": name, "reason": reason} for name, reason in NOT_COVERED.items()],
         "checks": [check.to_dict() for check in evidence.checks],
@@ -94,17 +94,23 @@ def document(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _deviations(subject: Subject) -> list[dict[str, str]]:
+def _deviations(evidence: Evidence) -> list[dict[str, str]]:
+    """What is not as the profile has it and yet no failure, each once, with the cases that show it."""
+    subject = evidence.subject
     profile, default = subject.profile, subject.profile.algs[0]
-    if subject.alg == default:
-        return []
-    return [
-        {
-            "id": "sha1",
-            "text": f"{default}, the default of profile {profile.name}, is NOT supported by this device; "
-            f"it was qualified with {subject.alg} (SHA-1) instead, by explicit opt-in",
-        }
-    ]
+    deviations = []
+    if subject.alg != default:
+        text = (
+            f"{default}, the default of profile {profile.name}, is NOT supported by this device; "
+            f"it was qualified with {subject.alg} (SHA-1) instead, by explicit opt-in"
+        )
+        deviations.append({"id": "sha1", "text": text})
+    shown: dict[str, list[str]] = {}
+    for result in evidence.cases:
+        if result.status is Status.DEVIATION and result.case.deviation is not None:
+            shown.setdefault(result.case.deviation, []).append(result.case.id)
+    deviations += [{"id": ", ".join(ids), "text": text} for text, ids in shown.items()]
+    return deviations
 
 
 def _measurement(evidence: Evidence) -> dict[str, Any]:

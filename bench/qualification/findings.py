@@ -175,6 +175,12 @@ _USES: tuple[tuple[str, Severity, str, str], ...] = (
         "restrict the key with CKA_ALLOWED_MECHANISMS to CKM_RSA_PKCS_OAEP where the device enforces it",
     ),
     (
+        "cek_readable",
+        Severity.MEDIUM,
+        "whoever has the PIN can unwrap content encryption keys so that they can be read",
+        "make the key with a CKA_UNWRAP_TEMPLATE (sensitive, not extractable) where the token enforces it",
+    ),
+    (
         "modifiable",
         Severity.LOW,
         "the attributes of the key can be changed (CKA_MODIFIABLE is true)",

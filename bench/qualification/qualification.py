@@ -3,7 +3,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from sealpass.bench.qualification.device import Subject, module_facts
 from sealpass.bench.qualification.document import Evidence, document
 from sealpass.bench.qualification.measurement import FULL, QUICK, Plan, measure
 from sealpass.bench.qualification.trial import CaseResult, Status, run_cases
+from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.contract import Profile, announced_algorithms
 from sealpass.core.errors import UnsupportedAlgorithm
 from sealpass.core.nonces import MemoryNonceStore, NonceStore
@@ -78,10 +79,12 @@ def qualify(
 
 def _collect(key: Unwrapper, profile: Profile, options: Options, progress: Progress) -> Evidence:
     began, started, load_before = time.monotonic(), datetime.now(UTC), fingerprint.load_average()
-    subject, unsupported = _subject(key, profile, options)
     progress(Step("capabilities", 0, 1))
     capabilities, honest = capability.try_everything(key)
     attributes, no_attributes = findings.read_attributes(key)
+    subject, unsupported = _subject(key, profile, options)
+    if key.capabilities.mode is UnwrapMode.IN_TOKEN and (attributes or {}).get("cek_length_checked") is not True:
+        subject = replace(subject, may_take_any_cek_size=True)
     evidence = Evidence(
         subject=subject,
         quick=options.quick,

@@ -17,6 +17,8 @@ class Status(StrEnum):
 
     PASS = "pass"  # noqa: S105 - a verdict
     FAIL = "fail"
+    DEVIATION = "deviation"
+    """Not as the contract wants it, and known to be no failure in the key's mode: reported, and passed."""
     NOT_SUPPORTED = "not-supported"
     """The key cannot do what the profile needs: counts as a failure."""
     NOT_APPLICABLE = "not-applicable"
@@ -133,7 +135,10 @@ def _judge(case: Case, observed: Observed, nonce: NonceRule | None) -> Status:
     expected = case.expected
     reason = None if expected.reason is None else expected.reason.value
     right = (observed.outcome, observed.reason, nonce) == (expected.outcome, reason, expected.nonce)
-    return Status.PASS if right else Status.FAIL
+    if right:
+        return Status.PASS
+    opened = observed.outcome is Outcome.ACCEPTED and nonce is expected.nonce
+    return Status.DEVIATION if opened and case.deviation is not None else Status.FAIL
 
 
 def run_case(subject: Subject, case: Case) -> CaseResult:

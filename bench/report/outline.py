@@ -52,15 +52,21 @@ def _row(*values: object) -> list[str]:
 
 def title(document: Document) -> str:
     """The headline: verdict, profile and key."""
-    verdict = document["verdict"]["verdict"].upper() + (" WITH A DEVIATION" if document["deviations"] else "")
+    verdict = document["verdict"]["verdict"].upper() + (_count(document["deviations"]))
     return printable(f"{verdict}: {document['key']['uri']} under profile {document['settings']['profile']}")
+
+
+def _count(deviations: Sequence[Any]) -> str:
+    if not deviations:
+        return ""
+    return " WITH A DEVIATION" if len(deviations) == 1 else f" WITH {len(deviations)} DEVIATIONS"
 
 
 def verdict_section(document: Document) -> Section:
     """The verdict and its reasons."""
     verdict = document["verdict"]
     meanings = {
-        "pass": "The profile is met, but for the deviation." if document["deviations"] else "The profile is fully met.",
+        "pass": "The profile is met, but for what deviates." if document["deviations"] else "The profile is fully met.",
         "fail": "The key does not qualify.",
         "inconclusive": "Not measured well enough to say.",
     }

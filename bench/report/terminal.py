@@ -17,6 +17,7 @@ _STYLES = {
     "fail": "bold red",
     "high": "bold red",
     "medium": "yellow",
+    "deviation": "yellow",
     "inconclusive": "yellow",
     "not-supported": "red",
 }

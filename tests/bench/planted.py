@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from sealpass.backends.software import SoftwareRsaKey
 from sealpass.core.algorithms import RSA_OAEP, RSA_OAEP_256, RSA_OAEP_384, ContentEncryption, RsaOaep
+from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.content_key import MemoryContentKey
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import BackendUnavailable, DecryptionFailed
@@ -262,3 +263,11 @@ class RacyStore(MemoryNonceStore):
         if record is not None and threading.current_thread() is not threading.main_thread():
             self.put(record)
         return record
+
+
+class HoldsTheCekInside(TakesAnyCekLength):
+    """Unwraps into the token, which does not tell the size of what it unwrapped, as SoftHSM 2.6.1."""
+
+    def __init__(self, private_key: rsa.RSAPrivateKey) -> None:
+        super().__init__(private_key)
+        self.capabilities = replace(self.capabilities, mode=UnwrapMode.IN_TOKEN)

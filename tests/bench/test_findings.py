@@ -61,6 +61,7 @@ def test_a_well_made_key_has_no_finding(private_key: rsa.RSAPrivateKey) -> None:
         ({"sign": True}, {"sign": Severity.MEDIUM}),
         ({"raw_rsa": True}, {"raw-rsa": Severity.MEDIUM}),
         ({"rsa_pkcs": True}, {"rsa-pkcs": Severity.MEDIUM}),
+        ({"cek_readable": True}, {"cek-readable": Severity.MEDIUM}),
         ({"private": False}, {"not-private": Severity.MEDIUM}),
         ({"token": False}, {"not-token": Severity.MEDIUM}),
         ({"unwrap": True}, {"two-modes": Severity.LOW}),

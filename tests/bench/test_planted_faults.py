@@ -97,6 +97,28 @@ def test_sha1_only_passes_with_the_opt_in_and_a_deviation(private_key: rsa.RSAPr
     assert "NOT supported" in deviation["text"]
 
 
+def test_a_cek_size_that_a_token_does_not_tell_is_a_deviation(private_key: rsa.RSAPrivateKey, tiny: Options) -> None:
+    """In-token, a CEK of another size that opens is reported as a deviation; elsewhere it is a failure."""
+    document = qualify(planted.HoldsTheCekInside(private_key), SEALPASS, tiny)
+    assert document["verdict"]["verdict"] == "pass"
+    assert document["verdict"]["cases"]["deviation"] == 2
+    [deviation] = document["deviations"]
+    assert deviation["id"] == "A9e, A9f"
+
+
+def test_a_cek_size_that_a_token_claims_to_check_is_a_failure(private_key: rsa.RSAPrivateKey, tiny: Options) -> None:
+    """Where the token says that it checks the size of a CEK, one of another size that opens is no deviation."""
+
+    class Claims(planted.HoldsTheCekInside):
+        def attributes(self) -> dict[str, bool]:
+            return {"sensitive": True, "extractable": False, "cek_length_checked": True}
+
+    document = qualify(Claims(private_key), SEALPASS, tiny)
+    assert document["verdict"]["verdict"] == "fail"
+    assert failed(document) == {"A9e", "A9f"}
+    assert document["deviations"] == []
+
+
 def test_a_lost_device_is_inconclusive(private_key: rsa.RSAPrivateKey, tiny: Options) -> None:
     """A device that goes away leaves the rest untried: neither passed nor failed, and no speed."""
     document = qualify(planted.GoesAway(private_key), SEALPASS, tiny)

@@ -50,6 +50,7 @@ SOUND: dict[str, Any] = {
     [
         ({}, Verdict.PASS, None),
         ({"cases": [case(Status.PASS), case(Status.NOT_APPLICABLE)]}, Verdict.PASS, None),
+        ({"cases": [case(Status.PASS), case(Status.DEVIATION)]}, Verdict.PASS, None),
         ({"cases": [case(Status.FAIL)]}, Verdict.FAIL, "1 contract case failed: V1"),
         ({"cases": [case(Status.FAIL)] * 9}, Verdict.FAIL, "9 contract cases failed"),
         ({"cases": [case(Status.INCONCLUSIVE)]}, Verdict.INCONCLUSIVE, "could not be tried"),

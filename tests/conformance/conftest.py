@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from pkcs11 import Session
 
 from sealpass.backends import matrix
 from sealpass.backends.pkcs11.rsa_key import RsaTokenKey
@@ -71,8 +70,5 @@ def _objects(key: Key) -> int:
     """How many objects, session objects included, the token shows."""
     if not isinstance(key, RsaTokenKey):
         return 0
-    session: Session = key._connection.open_session()
-    try:
+    with key._connection.own_session() as session:
         return len(list(session.get_objects({})))
-    finally:
-        session.close()

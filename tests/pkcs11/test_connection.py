@@ -73,7 +73,7 @@ def test_one_thread_uses_one_session(key: RsaTokenKey) -> None:
 
 
 def test_an_exhausted_pool_waits_until_the_deadline(softhsm2: SoftToken, mode: UnwrapMode) -> None:
-    """With all sessions busy a call waits, and ends in BackendUnavailable(retryable); a session that comes back helps."""
+    """With all sessions busy a call waits for one, and ends in BackendUnavailable(retryable) at its deadline."""
     uri = softhsm2.new_key(mode) + "&max-sessions=1"
     with open_key(uri) as key:
         assert isinstance(key, RsaTokenKey)
@@ -216,7 +216,7 @@ def test_a_lost_login_is_seen_by_the_probe(key: RsaTokenKey, monkeypatch: pytest
 
 
 def test_initialising_again_spares_the_handles_of_before(softhsm2: SoftToken, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After C_Finalize and C_Initialize old sessions are neither used nor closed, and every key of the module recovers."""
+    """After initialising again old sessions are neither used nor closed, and every key of the module recovers."""
     monkeypatch.setattr(connection_module, "RETRY_SECONDS", 0.0)
     with open_key(softhsm2.shared_key()) as one, open_key(softhsm2.shared_key(UnwrapMode.IN_TOKEN)) as two:
         assert isinstance(one, RsaTokenKey)

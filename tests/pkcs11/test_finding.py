@@ -19,12 +19,11 @@ from tests.support.soft_tokens import SoftToken
 @contextmanager
 def rw_session(token: SoftToken) -> Iterator[Session]:
     """A session with which a test puts objects into the token."""
-    connection = connect(token.uri, load_module(token.uri.require("module-path"), None), force_login=False)
-    session = connection.open_session(rw=True)
+    connection = connect(token.uri, load_module(token.uri.require("module-path")), force_login=False)
     try:
-        yield session
+        with connection.own_session(rw=True) as session:
+            yield session
     finally:
-        session.close()
         leave(connection)
 
 

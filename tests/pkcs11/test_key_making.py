@@ -154,7 +154,7 @@ def test_what_a_token_does_not_enforce_is_found_by_trying(nss: SoftToken) -> Non
 
 
 def test_a_key_for_both_modes_goes_by_the_uri(softhsm2: SoftToken) -> None:
-    """A key that may decrypt and unwrap is native unless the URI says in-token; a mode it is not made for is refused."""
+    """A key for both modes is native unless the URI says in-token; a mode that it is not made for is refused."""
     label = softhsm2.fresh_label()
     with rw_session(softhsm2) as session:
         pair = session.generate_keypair(KeyType.RSA, 2048, label=label, store=True)

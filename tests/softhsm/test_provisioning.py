@@ -74,7 +74,7 @@ def test_an_interrupted_run_is_finished_by_the_next(tmp_path: Path) -> None:
     script = (
         "import sys\n"
         "from sealpass.backends.pkcs11.library import load_module\n"
-        "module = load_module(sys.argv[1], None)\n"
+        "module = load_module(sys.argv[1])\n"
         "slot = next(s for s in module.library.get_slots() if s.get_token().label == 'sealpass')\n"
         "pin = sys.stdin.read().encode()\n"
         "sys.exit(module.functions.init_token(slot.slot_id, pin, len(pin), b'sealpass'.ljust(32)))\n"

@@ -11,7 +11,7 @@ import threading
 import time
 
 from sealpass.backends.pkcs11 import library
-from sealpass.backends.pkcs11.objects import find_key
+from sealpass.backends.pkcs11.objects import find_key, handle_of
 from sealpass.backends.pkcs11.rsa_key import RsaTokenKey
 from sealpass.backends.registry import open_key
 from sealpass.core.algorithms import A256GCM, RSA_OAEP
@@ -22,18 +22,16 @@ from sealpass.core.uri import KeyUri
 THREADS = 4
 
 
-def stock_library(path: str, _functions: object, _module_args: object) -> object:
-    """python-pkcs11's own way to load a module."""
-    from pkcs11 import _pkcs11
-
-    return _pkcs11.lib(path)
+def stock(self: library.LockingLibrary) -> None:
+    """python-pkcs11's own way to initialise a module."""
+    assert self.functions.initialize(None) == 0
 
 
 def main() -> int:
     """Run; print the number of operations."""
     uri, seconds = KeyUri.parse(sys.argv[1]), float(sys.argv[2])
     if "stock" in sys.argv[3:]:
-        library._locking_library = stock_library  # type: ignore[assignment]
+        library.LockingLibrary.initialize = stock  # type: ignore[method-assign]
     key = open_key(uri)
     assert isinstance(key, RsaTokenKey)
     cek = secrets.token_bytes(32)
@@ -46,10 +44,8 @@ def main() -> int:
         while time.monotonic() < end:
             with key.unwrap(encrypted_key, RSA_OAEP, A256GCM) as content_key:
                 wrong[me] += content_key.decrypt(iv, ciphertext, tag, b"aad") != b"payload"
-            session = key._connection.open_session()
-            found = find_key(session, uri)
-            wrong[me] += found.handle != key._handle  # type: ignore[attr-defined]
-            session.close()
+            with key._connection.own_session() as session:
+                wrong[me] += handle_of(find_key(session, uri)) != key._handle
             done[me] += 1
 
     threads = [threading.Thread(target=work, args=(me,)) for me in range(THREADS)]

@@ -183,6 +183,8 @@ class Case:
     lifetime: float = DEFAULT_LIFETIME_SECONDS
     not_applicable: str | None = None
     """Why the case says nothing about this key, where it does not."""
+    deviation: str | None = None
+    """What a report says where a token opens that should fail, if the key's mode makes that no failure of the key."""
 
 
 class Unexpected(Exception):
