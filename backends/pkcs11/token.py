@@ -72,6 +72,26 @@ def find_slot(uri: KeyUri, module: Module) -> Slot:
     return found[0][0]
 
 
+class RefusedPin:
+    """Remembers, as a keyed hash, the last PIN that a token refused: a loop that sent it again would lock the token."""
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(16)
+        self._refused: bytes | None = None
+
+    def _digest(self, pin: bytes) -> bytes:
+        return hashlib.blake2b(pin, key=self._key).digest()
+
+    def check(self, pin: bytes) -> None:
+        """Raise AuthenticationFailed for the PIN that was refused."""
+        if self._refused is not None and self._digest(pin) == self._refused:
+            raise AuthenticationFailed("the token refused this PIN before; it is not sent again")
+
+    def remember(self, pin: bytes) -> None:
+        """The token refused this PIN."""
+        self._refused = self._digest(pin)
+
+
 class Login:
     """Logs a session's token in. Login belongs to the token and the process, not to a session (PKCS#11 section 5.6).
 
@@ -82,8 +102,7 @@ class Login:
         self._source = uri.text("pin-source")
         self._module = module
         self._force = force
-        self._salt = secrets.token_bytes(16)
-        self._refused: bytes | None = None
+        self._refused = RefusedPin()
 
     def __call__(self, slot: Slot, session_handle: int) -> None:
         """Log in; raises AuthenticationFailed, ConfigError (no PIN source), BackendUnavailable."""
@@ -95,15 +114,14 @@ class Login:
             raise ConfigError("the token wants a PIN", hint="add ?pin-source=file:PATH or env:NAME to the URI")
         self._check(flags)
         pin = None if self._source is None else read_secret(self._source, "pin-source").encode("utf-8")
-        digest = None if pin is None else hashlib.blake2b(pin, key=self._salt).digest()
-        if digest is not None and digest == self._refused:
-            raise AuthenticationFailed("the token refused this PIN before; it is not sent again")
+        if pin is not None:
+            self._refused.check(pin)
         rv = self._module.functions.login(session_handle, CKU_USER, pin, len(pin or b""))
         if rv in (CKR_OK, CKR_USER_ALREADY_LOGGED_IN):
             return
         failure = login_failure(rv)
-        if isinstance(failure, AuthenticationFailed):
-            self._refused = digest
+        if pin is not None and isinstance(failure, AuthenticationFailed):
+            self._refused.remember(pin)
         raise failure
 
     def _check(self, flags: TokenFlag) -> None:

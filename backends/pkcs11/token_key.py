@@ -22,6 +22,7 @@ from sealpass.backends.pkcs11.return_values import (
     translate,
 )
 from sealpass.backends.pkcs11.session import PooledSession
+from sealpass.backends.pkcs11.token import RefusedPin
 from sealpass.backends.secret_source import read_secret
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import BackendUnavailable, ConfigError
@@ -39,6 +40,7 @@ class TokenKey:
         self._epoch = connection.epoch
         self._closed = False
         self._pin_source = uri.text("key-pin-source")
+        self._refused_pin = RefusedPin()
         self._always_authenticate = read(key, Attribute.ALWAYS_AUTHENTICATE) is True
         if self._always_authenticate and self._pin_source is None:
             raise ConfigError(
@@ -107,10 +109,16 @@ class TokenKey:
         """C_Login(CKU_CONTEXT_SPECIFIC): the key's own PIN, for the operation that was just started."""
         if not self._always_authenticate or self._pin_source is None:
             return
-        pin = read_secret(self._pin_source, "key-pin-source").encode("utf-8")
+        try:
+            pin = read_secret(self._pin_source, "key-pin-source").encode("utf-8")
+            self._refused_pin.check(pin)
+        except BaseException:
+            self._connection.discard(session)  # takes the started operation with it
+            raise
         rv = self._functions.login(session.handle, CKU_CONTEXT_SPECIFIC, pin, len(pin))
         if rv != CKR_OK:
             self._give_up(session, rv)
+            self._refused_pin.remember(pin)
             raise login_failure(rv)
 
     def _try_session(self) -> PooledSession:

@@ -17,6 +17,15 @@ def test_init_prints_a_uri_and_export_lines(run: Run, tmp_path: Path) -> None:
     assert words == [["export", f"SOFTHSM2_CONF={directory / 'softhsm2.conf'}"]]
 
 
+def test_a_key_is_named_in_the_uri_and_exported(run: Run, tmp_path: Path) -> None:
+    """With --key the URI names that key, and the export lines let a shell say $KEY."""
+    ran = run("softhsm", "init", "--dir", "token", "--key", "e2ee 2026")
+    uri, *exports = ran.text.splitlines()
+    assert KeyUri.parse(uri).text("object") == "e2ee 2026"
+    assert shlex.split(exports[-1]) == ["export", f"KEY={uri}"]
+    assert run("softhsm", "init", "--dir", "token", "--key", "e2ee 2026", "--json").json["uri"] == uri
+
+
 def test_init_finds_what_it_made(run: Run, tmp_path: Path) -> None:
     """A second run changes nothing and says so; JSON holds URI and configuration."""
     first = run("softhsm", "init", "--dir", "token", "--json")

@@ -1,35 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Threads: safe with our initialisation of the module, deadly with the binding's own."""
 
-import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
+from sealpass.backends.pkcs11.library import ModuleSettings, load_module
+from tests.support.process import run_module
 from tests.support.soft_tokens import SoftToken
 
-ROOT = Path(__file__).parents[2]
+SECONDS = "3"
 
 
-def stress(uri: str, seconds: float, *extra: str) -> int:
+def stress(uri: str, *extra: str) -> int:
     """The exit status of a stress run in a process of its own; -1 for one that hung."""
-    command = [sys.executable, "-m", "tests.support.thread_stress", uri, str(seconds), *extra]
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     try:
-        # PYTHONFAULTHANDLER off: the crash that we provoke should not fill the log
-        run = subprocess.run(
-            command, cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, capture_output=True, timeout=30, check=False
-        )
+        return run_module("thread_stress", uri, SECONDS, *extra).returncode
     except subprocess.TimeoutExpired:
         return -1
-    return run.returncode
 
 
 def test_four_threads_with_os_locking(softhsm2: SoftToken) -> None:
     """Unwrapping, finding and opening sessions in four threads at once gives right results and no crash."""
-    assert stress(softhsm2.shared_key(), 3) == 0
+    assert stress(softhsm2.shared_key()) == 0
 
 
 @pytest.mark.timeout(200)
@@ -38,4 +31,22 @@ def test_the_stock_initialisation_breaks(softhsm2: SoftToken) -> None:
 
     The day that this fails, python-pkcs11 or SoftHSM2 have mended it, and backends/pkcs11/library.py can shrink.
     """
-    assert any(stress(softhsm2.shared_key(), 3, "stock") != 0 for _ in range(6))
+    assert any(stress(softhsm2.shared_key(), "stock") != 0 for _ in range(6))
+
+
+def test_plain_initialisation_makes_one_call_at_a_time(softhsm2: SoftToken) -> None:
+    """With init-mode=plain the module runs without locking, and four threads are still safe."""
+    assert stress(softhsm2.shared_key() + "&init-mode=plain") == 0
+
+
+def test_the_function_list_is_the_one_of_the_module(softhsm2: SoftToken) -> None:
+    """What we read from inside python-pkcs11's object is what C_GetFunctionList answers.
+
+    This is the test that a new version of the binding has to pass first: a wrong pointer crashes the process.
+    """
+    import ctypes
+
+    path = softhsm2.uri.require("module-path")
+    table = ctypes.c_void_p()
+    assert ctypes.CDLL(path).C_GetFunctionList(ctypes.byref(table)) == 0
+    assert load_module(path, ModuleSettings()).library.functions._table == table.value

@@ -9,6 +9,7 @@ import click
 from sealpass.cli.command import Group
 from sealpass.cli.options import json_option
 from sealpass.cli.output import write_result
+from sealpass.core.uri import KeyUri
 from sealpass.softhsm.provisioning import DEFAULT_TOKEN, KINDS, provision
 
 
@@ -20,7 +21,7 @@ def softhsm() -> None:
 @softhsm.command(
     examples=(
         "sealpass softhsm init",
-        'eval "$(sealpass softhsm init | grep ^export)"',
+        'eval "$(sealpass softhsm init --key e2ee-2026 | grep ^export)"',
         "sealpass softhsm init --kind softhsm2 --dir ./token --token test --json",
     ),
 )
@@ -34,15 +35,19 @@ def softhsm() -> None:
     help="Where the token lives.  [default: one directory per kind in $XDG_DATA_HOME/sealpass]",
 )
 @click.option("--token", default=DEFAULT_TOKEN, show_default=True, help="Label of the token.")
+@click.option("--key", "label", metavar="LABEL", help="Name this key in the URI, and export the URI as KEY.")
 @json_option
-def init(*, kind: str, directory: Path | None, token: str, as_json: bool) -> None:
+def init(*, kind: str, directory: Path | None, token: str, label: str | None, as_json: bool) -> None:
     """Make a private soft token, or find the one made before.
 
-    Prints the token's URI (add ;object=LABEL before the ? to name a key), then the export lines that a shell needs
-    before the token's module is loaded. PINs are drawn at random into files that only you can read. A system-wide
+    Prints the token's URI (--key makes it a key's), then the export lines that a shell needs before the token's
+    module is loaded. PINs are drawn at random into files that only you can read. A system-wide
     token store is never touched. Needs the soft token's module and 'sealpass[pkcs11]'.
     """
     made = provision(kind, directory, token)
-    exports = [f"export {name}={shlex.quote(value)}" for name, value in made.config.items()]
+    uri, variables = made.uri, dict(made.config)
+    if label is not None:
+        uri = variables["KEY"] = str(KeyUri.parse(uri).replace(path={"object": label.encode("utf-8")}))
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     click.echo(f"{'made' if made.created else 'found'} the token '{token}'", err=True)
-    write_result({"uri": made.uri, "config": made.config}, "\n".join((made.uri, *exports)), as_json=as_json)
+    write_result({"uri": uri, "config": made.config}, "\n".join((uri, *exports)), as_json=as_json)
