@@ -167,10 +167,8 @@ class TokenKey:
 
     def attributes(self) -> dict[str, bool | int | str | None]:
         """The key's attributes, for a qualification."""
-        session = self._session(None)
-        found = report_attributes(find_key(session.session, self.uri))
-        self._connection.release(session)
-        return found
+        with self._connection.own_session() as session:
+            return report_attributes(find_key(session, self.uri))
 
     # -- closing -------------------------------------------------------------------------------------------------
 

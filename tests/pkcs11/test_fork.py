@@ -29,7 +29,7 @@ def test_a_child_of_a_single_threaded_parent_works(uri: str) -> None:
 
 
 def test_a_child_of_a_threaded_parent_is_told_what_to_do(uri: str) -> None:
-    """Where another thread ran at the fork the child gets a ConfigError that names the post-fork hook; nothing hangs."""
+    """Where another thread ran at the fork the child gets a ConfigError that names the post-fork hook."""
     ran = run_module("fork_child", uri, "threads", environment={"PYTHONWARNINGS": "ignore"})
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)
