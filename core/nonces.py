@@ -5,6 +5,7 @@ The record, never the token, decides which key, algorithm and purpose apply. Tak
 once, whoever races.
 """
 
+import os
 import threading
 import time
 from collections import deque
@@ -59,7 +60,7 @@ class NonceStore(Protocol):
 class MemoryNonceStore:
     """Nonce records in this process: for one server process, tests and tools.
 
-    Bounded twice. A session that asks for more than ``per_session`` nonces loses its own oldest one; a full store
+    A child process starts empty. Bounded twice. A session that asks for more than ``per_session`` nonces loses its own oldest one; a full store
     refuses new records rather than drop those of others.
     """
 
@@ -69,16 +70,26 @@ class MemoryNonceStore:
         self._capacity = capacity
         self._per_session = per_session
         self._clock = clock
+        self._start_empty()
+
+    def _start_empty(self) -> None:
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._records: dict[str, tuple[float, NonceRecord]] = {}
         self._sessions: dict[str, deque[str]] = {}
+
+    def _own(self) -> threading.Lock:
+        """The lock; after a fork the child begins with nothing, or one nonce would work once in every process."""
+        if self._process != os.getpid():
+            self._start_empty()
+        return self._lock
 
     def __len__(self) -> int:
         return len(self._records)
 
     def put(self, record: NonceRecord) -> None:
         """See :class:`NonceStore`."""
-        with self._lock:
+        with self._own():
             if len(self._records) >= self._capacity:
                 self._drop_expired()
             own = self._sessions.get(record.session)
@@ -95,7 +106,7 @@ class MemoryNonceStore:
 
     def consume(self, nonce: str) -> NonceRecord | None:
         """See :class:`NonceStore`."""
-        with self._lock:
+        with self._own():
             entry = self._records.pop(nonce, None)
             if entry is None:
                 return None

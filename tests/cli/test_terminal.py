@@ -19,9 +19,11 @@ pty = pytest.importorskip("pty", reason="no pseudo terminals here")
 CONTROL_C = b"\x03"
 CONTROL_D = b"\x04"
 PATIENCE_SECONDS = 30
-# Makes standard input the controlling terminal: getpass() reads from it, and Ctrl-C on it is a signal.
+# Makes standard input the controlling terminal: getpass() reads from it, and Ctrl-C on it is a signal. Whoever runs
+# the tests in the background has that signal ignored, and children inherit it.
 ON_ITS_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.argv[1], sys.argv[1:])
 """

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
+import os
 import sys
 import threading
 from collections import Counter
@@ -194,3 +195,14 @@ def test_records_are_frozen() -> None:
 def test_purposes_are_the_published_ones() -> None:
     """They stand in stored records of other nonce stores."""
     assert {purpose.value for purpose in Purpose} == {"check", "change", "reset", "register", "admin-set"}
+
+
+def test_a_forked_child_starts_empty() -> None:
+    """A nonce issued before a fork works in the parent and not in the child: it would work twice otherwise."""
+    store = MemoryNonceStore()
+    store.put(_record("n"))
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if store.consume("n") is None else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert store.consume("n") is not None
