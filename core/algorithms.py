@@ -5,7 +5,7 @@ An OAEP variant is never a bare string and never has a default MGF hash: Java, P
 default, and the disagreement shows only as "decryption failed" (RFC 8017 section A.2.1).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 
@@ -32,6 +32,14 @@ class RsaOaep:
 
     hash: Hash
     mgf_hash: Hash
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Both values are looked up for every token, and hashing an enumeration's members anew each time shows.
+        object.__setattr__(self, "_hash", hash((self.hash.label, self.mgf_hash.label)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def jwe_name(self) -> str | None:
@@ -66,6 +74,9 @@ OAEP_VARIANTS = (RSA_OAEP, RSA_OAEP_256, RSA_OAEP_384, RSA_OAEP_512, RSA_OAEP_25
 """The variants that a backend tries at open."""
 
 
+_GCM_IV_BYTES = 12
+
+
 @dataclass(frozen=True, slots=True)
 class ContentEncryption:
     """A JWE ``enc`` (RFC 7518 section 5.1). Sizes in bytes."""
@@ -74,17 +85,19 @@ class ContentEncryption:
     cek_bytes: int
     iv_bytes: int
     tag_bytes: int
+    is_gcm: bool = field(init=False, repr=False, compare=False)
+    """AES-GCM, and not AES-CBC with HMAC."""
 
-    @property
-    def is_gcm(self) -> bool:
-        """Whether this is AES-GCM, and not AES-CBC with HMAC."""
-        return self.iv_bytes == _GCM_IV_BYTES
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_gcm", self.iv_bytes == _GCM_IV_BYTES)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
     def __str__(self) -> str:
         return self.name
 
 
-_GCM_IV_BYTES = 12
 A128GCM = ContentEncryption("A128GCM", 16, _GCM_IV_BYTES, 16)
 A192GCM = ContentEncryption("A192GCM", 24, _GCM_IV_BYTES, 16)
 A256GCM = ContentEncryption("A256GCM", 32, _GCM_IV_BYTES, 16)

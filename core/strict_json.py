@@ -17,8 +17,9 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-# One decoder for all calls: json.loads() builds a new one whenever a hook is given.
-_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_refuse_constant)
+# One scanner for all calls: json.loads() builds a new decoder whenever a hook is given.
+_scan = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_refuse_constant).scan_once
+_SPACE = " \t\n\r"  # RFC 8259 section 2
 
 
 def loads(octets: bytes) -> Any:
@@ -28,9 +29,14 @@ def loads(octets: bytes) -> Any:
     along (``JSONDecodeError.doc``, ``UnicodeError.object``): the text may be a payload or a key.
     """
     try:
-        value = _DECODER.decode(octets.decode("utf-8"))
+        text = octets.decode("utf-8").strip(_SPACE)
+        value, end = _scan(text, 0)
+        if end != len(text):
+            raise ValueError("something follows the JSON value")
         if b"\\u" in octets:  # only an escape can smuggle in a lone surrogate; encoding finds it
             json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except StopIteration:  # the scanner's way to say that nothing is there
+        wrong = "no JSON value"
     except RecursionError:
         wrong = "nested too deeply"
     except ValueError as error:

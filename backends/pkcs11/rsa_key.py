@@ -6,6 +6,7 @@
 Where the module tells the truth about CKA_VALUE_LEN a fifth call reads it: a CEK of another size then opens nothing.
 """
 
+import os
 import secrets
 from ctypes import byref
 from types import TracebackType
@@ -131,7 +132,7 @@ class NativeRsaKey(RsaTokenKey):
         mechanism = self._mechanisms.get(oaep)
         if mechanism is None or enc not in self.capabilities.content:
             raise self.capabilities.refuse_unwrap(oaep, enc)
-        cek = secrets.token_bytes(enc.cek_bytes)
+        cek = os.urandom(enc.cek_bytes)
         session = self._session(deadline)
         rv = self._functions.decrypt_init(session.handle, mechanism, self._handle)
         if rv != CKR_OK:
@@ -245,7 +246,7 @@ class InTokenRsaKey(RsaTokenKey):
         mechanism = self._mechanisms.get(oaep)
         if mechanism is None or enc not in self.capabilities.content:
             raise self.capabilities.refuse_unwrap(oaep, enc)
-        cek = secrets.token_bytes(enc.cek_bytes)
+        cek = os.urandom(enc.cek_bytes)
         session = self._session(deadline)
         template = self._templates[enc.cek_bytes]
         rv = session.unwrap(self.functions, mechanism, self._handle, encrypted_key, template)
