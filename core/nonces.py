@@ -58,9 +58,9 @@ class NonceStore(Protocol):
 
 
 class MemoryNonceStore:
-    """Nonce records in this process: for one server process, tests and tools.
+    """Nonce records in this process: for one server process, tests and tools. A child process starts empty.
 
-    A child process starts empty. Bounded twice. A session that asks for more than ``per_session`` nonces loses its own oldest one; a full store
+    Bounded twice. A session that asks for more than ``per_session`` nonces loses its own oldest one; a full store
     refuses new records rather than drop those of others.
     """
 

@@ -55,6 +55,8 @@ _PROBE_TEXT = b"sealpass asks what the token can do"
 class RsaTokenKey(TokenKey):
     """What both modes share: the public half, the failure floor, the OAEP variants that were seen to work."""
 
+    capabilities: Capabilities
+
     def __init__(self, uri: KeyUri, connection: Connection, key: Object, floor_seconds: float | None) -> None:
         super().__init__(uri, connection, key)
         self._public_key = public_key_of(key.session, key)

@@ -23,6 +23,11 @@ class Device:
     row: matrix.Row | None
 
 
+def _given(uri: str) -> Callable[[pytest.FixtureRequest], str]:
+    """A key of the user's own."""
+    return lambda _: uri
+
+
 def _in_token(kind: str, mode: UnwrapMode) -> Callable[[pytest.FixtureRequest], str]:
     """The worker's key of a soft token for a mode."""
 
@@ -46,7 +51,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run every test of this folder that asks for a device on each of them."""
     if "device" in metafunc.fixturenames:
         given = metafunc.config.getoption("--key-uri")
-        real = [Device(uri.split("?")[0], lambda _, uri=uri: uri, None) for uri in given]
+        real = [Device(uri.split("?")[0], _given(uri), None) for uri in given]
         devices = [*DEVICES, *real]
         metafunc.parametrize("device", devices, ids=[device.name for device in devices], scope="session")
 

@@ -58,7 +58,12 @@ def test_a_wrong_pin_is_sent_once(softhsm2: SoftToken, uri: str, monkeypatch: py
         monkeypatch.setenv("TEST_KEY_PIN", "000000000000")
         sent: list[object] = []
         login = opened._functions.login
-        monkeypatch.setattr(opened._functions, "login", lambda *given: sent.append(given) or login(*given))
+
+        def recording(*given: object) -> int:
+            sent.append(given)
+            return login(*given)
+
+        monkeypatch.setattr(opened._functions, "login", recording)
         for _ in range(3):
             with pytest.raises(AuthenticationFailed):
                 jwe.decrypt(token, key)

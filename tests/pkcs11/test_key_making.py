@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from pkcs11 import Attribute, KeyType, ObjectClass
 
-from sealpass.backends.pkcs11.rsa_key import RsaTokenKey
+from sealpass.backends.pkcs11.rsa_key import InTokenRsaKey, NativeRsaKey
 from sealpass.backends.registry import key_maker, open_key
 from sealpass.core import base64url, encrypt, jwe
 from sealpass.core.capabilities import UnwrapMode
@@ -21,10 +21,10 @@ from tests.pkcs11.test_finding import rw_session
 from tests.support.soft_tokens import SoftToken
 
 
-def open_token_key(uri: str) -> RsaTokenKey:
+def open_token_key(uri: str) -> NativeRsaKey | InTokenRsaKey:
     """The key, as its own class."""
     key = open_key(uri)
-    assert isinstance(key, RsaTokenKey)
+    assert isinstance(key, NativeRsaKey | InTokenRsaKey)
     return key
 
 
@@ -63,10 +63,10 @@ def test_java_sees_a_self_signed_pair(softhsm2: SoftToken, tmp_path: Path) -> No
     """Java's PKCS11 key store lists the pair, which it does not do without a certificate."""
     with_certificate, without = softhsm2.new_key(self_signed=True), softhsm2.new_key()
     config = tmp_path / "sunpkcs11.cfg"
-    with open_key(with_certificate) as key:
-        token = key.describe()  # type: ignore[attr-defined]
+    with open_token_key(with_certificate) as key:
+        token = key.describe()
     with rw_session(softhsm2) as session:
-        slot = session.token.slot.slot_id  # type: ignore[attr-defined]
+        slot = session.token.slot.slot_id
     config.write_text(f"name = test\nlibrary = {softhsm2.uri.require('module-path')}\nslot = {slot}\n")
     keytool = [shutil.which("keytool") or "", "-list", "-storetype", "PKCS11", "-storepass:file"]
     keytool += [str(softhsm2.directory / "pin"), "-providerClass", "sun.security.pkcs11.SunPKCS11"]

@@ -12,7 +12,7 @@ import time
 
 from sealpass.backends.pkcs11 import library
 from sealpass.backends.pkcs11.objects import find_key, handle_of
-from sealpass.backends.pkcs11.rsa_key import RsaTokenKey
+from sealpass.backends.pkcs11.rsa_key import NativeRsaKey
 from sealpass.backends.registry import open_key
 from sealpass.core.algorithms import A256GCM, RSA_OAEP
 from sealpass.core.content_key import encrypt_gcm
@@ -33,7 +33,7 @@ def main() -> int:
     if "stock" in sys.argv[3:]:
         library.LockingLibrary.initialize = stock  # type: ignore[method-assign]
     key = open_key(uri)
-    assert isinstance(key, RsaTokenKey)
+    assert isinstance(key, NativeRsaKey)
     cek = secrets.token_bytes(32)
     encrypted_key = oaep_encrypt(key.public_jwk.public_key(), cek, RSA_OAEP)
     iv, ciphertext, tag = encrypt_gcm(cek, b"payload", b"aad")

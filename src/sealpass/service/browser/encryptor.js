@@ -19,8 +19,8 @@ const OPTIONS = {
   pinnedThumbprints: Array.isArray,
   allowSha1: (value) => typeof value === "boolean",
   passwordPointer: (value) => /^(\/([^~/]|~[01])*)*$/.test(value),
-  kmsKeyBits: (value) => value === 128 || value === 256,
-  kmsAad: (value) => value === "text" || value === "bytes",
+  kmsKeyBits: (value) => [128, 256].includes(value),
+  kmsAad: (value) => ["text", "bytes"].includes(value),
 };
 
 /** Why there is no token. `code` is stable; neither it nor the message holds a secret. */
@@ -71,11 +71,11 @@ function readInformation(information, options) {
 /** RFC 7517 section 4. Airlock need not state use and alg; profile sealpass does. */
 function checkJwk(jwk, alg, profile) {
   const stated = profile === "sealpass" ? jwk : { use: "enc", alg, ...jwk };
-  const { key_ops: operations = ["wrapKey"] } = jwk;
+  const { key_ops: uses = ["wrapKey"] } = jwk;
   need(jwk.kty === "RSA", "key", "the key is not an RSA key");
   need(!"d p q dp dq qi oth k".split(" ").some((name) => name in jwk), "key", "the key is a private one");
   need(stated.use === "enc" && stated.alg === alg, "key", "the key is not for encryption with that alg");
-  const wraps = Array.isArray(operations) && (operations.includes("wrapKey") || operations.includes("encrypt"));
+  const wraps = Array.isArray(uses) && (uses.includes("wrapKey") || uses.includes("encrypt"));
   need(wraps, "key", "the key's key_ops do not allow wrapping");
 }
 
