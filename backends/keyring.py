@@ -2,7 +2,7 @@
 """The key ring: the key that is announced now, and previous ones that still open what was made for them."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -32,35 +32,42 @@ class KeyRing:
     ) -> None:
         self._floor = failure_floor
         self._lock = threading.Lock()
-        self._opened: dict[KeyUri, Key] = {}
-        self._snapshot: _Snapshot | None = None
-        try:
-            self._snapshot = self._load(current, previous)
-        except BaseException:
-            self.close()
-            raise
+        self._opened: list[Key] = []
+        self._snapshot: _Snapshot | None = self._load(current, previous, {})
 
-    def _load(self, current: str | KeyUri, previous: Sequence[str | KeyUri]) -> _Snapshot:
-        uris = [KeyUri.parse(uri) if isinstance(uri, str) else uri for uri in (current, *previous)]
+    def _load(self, current: str | KeyUri, previous: Sequence[str | KeyUri], known: Mapping[str, Key]) -> _Snapshot:
+        """Open every key; one that is open under its URI and id already stays the one that it is."""
         by_id: dict[str, Key] = {}
-        for uri in uris:
-            key = self._opened.get(uri)
-            if key is None:
-                key = self._opened[uri] = open_key(uri, failure_floor=self._floor)
-            if by_id.setdefault(key.key_id, key) is not key:
-                raise ConfigError(f"two keys of the ring have the id {key.key_id}")
-        # The roles are settled here, once: asking a key for its role costs more than parsing a token.
-        unwrappers = {kid: as_unwrapper(key) for kid, key in by_id.items() if key.capabilities.unwrap}
-        return _Snapshot(self._opened[uris[0]], by_id, unwrappers)
+        opened: list[Key] = []
+        try:
+            for uri in (current, *previous):
+                key = open_key(uri, failure_floor=self._floor)
+                opened.append(key)
+                if by_id.get(key.key_id, key).uri != key.uri:
+                    raise ConfigError(f"two keys of the ring have the id {key.key_id}")
+                same = by_id.get(key.key_id) or known.get(key.key_id)
+                by_id[key.key_id] = same if same is not None and same.uri == key.uri else key
+            # The roles are settled here, once: asking a key for its role costs more than parsing a token.
+            unwrappers = {kid: as_unwrapper(key) for kid, key in by_id.items() if key.capabilities.unwrap}
+        except BaseException:
+            for key in opened:
+                key.close()
+            raise
+        for key in opened:
+            if by_id[key.key_id] is key:
+                self._opened.append(key)
+            else:
+                key.close()
+        return _Snapshot(next(iter(by_id.values())), by_id, unwrappers)
 
     def replace(self, current: str | KeyUri, previous: Sequence[str | KeyUri] = ()) -> None:
         """Change the ring in one step; on any error the ring stays as it was.
 
-        Keys that left the ring stay open until :meth:`close`, because a thread may be using one.
+        Every URI is opened again, because an alias or a file may stand for another key by now. Keys that left the
+        ring stay open until :meth:`close`: a thread may be using one.
         """
         with self._lock:
-            self._open_snapshot()
-            self._snapshot = self._load(current, previous)
+            self._snapshot = self._load(current, previous, self._open_snapshot().by_id)
 
     def _open_snapshot(self) -> _Snapshot:
         snapshot = self._snapshot
@@ -82,7 +89,7 @@ class KeyRing:
         with self._lock:
             self._snapshot = None
             while self._opened:
-                self._opened.popitem()[1].close()
+                self._opened.pop().close()
 
     def __enter__(self) -> Self:
         return self

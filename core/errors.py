@@ -24,6 +24,17 @@ class Error(Exception):
         if hint is not None:
             self.hint = hint
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Constructors differ; what makes an error is its class, its text and its members. For process pools.
+        return (_rebuild, (type(self), self.args, self.__dict__))
+
+
+def _rebuild(kind: type[Error], args: tuple[object, ...], members: dict[str, object]) -> Error:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(members)
+    return error
+
 
 class RejectReason(StrEnum):
     """Why a token was refused before any key was used: only facts its sender can see."""

@@ -6,12 +6,13 @@ So a failure is not answered when it happens but at a fixed time after the unwra
 returned. A success is never delayed: it shows anyway.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
 from typing import NoReturn
 
-from sealpass.core.errors import DecryptionFailed
+from sealpass.core.errors import ConfigError, DecryptionFailed
 
 
 class FailureFloor:
@@ -28,6 +29,8 @@ class FailureFloor:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        if not 0 <= seconds < math.inf:
+            raise ConfigError("the failure floor is a number of seconds from 0")
         self.seconds = seconds
         self.start = clock
         self._sleep = sleep

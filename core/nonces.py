@@ -121,8 +121,11 @@ class MemoryNonceStore:
             del self._sessions[record.session]
 
     def _drop_expired(self) -> None:
+        """From the oldest on, and no further than the first that lives: a full store must not cost a scan a request."""
         now = self._clock()
-        for nonce, (expires, record) in list(self._records.items()):
-            if expires <= now:
-                del self._records[nonce]
-                self._forget(record)
+        while self._records:
+            nonce, (expires, record) = next(iter(self._records.items()))
+            if expires > now:
+                return
+            del self._records[nonce]
+            self._forget(record)

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import pickle
+
 import pytest
 
 from sealpass.core import errors
@@ -125,3 +127,21 @@ def test_missing_dependency_names_the_install_command() -> None:
     assert error.hint == "pip install 'sealpass[awskms]'"
     assert error.extra == "awskms"
     assert "boto3" in str(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DecryptionFailed(),
+        TokenRejected(RejectReason.NONCE, "used"),
+        BackendUnavailable("away", retryable=True, hint="wait"),
+        MissingDependency("pkcs11", "pkcs11"),
+        ConfigError("wrong"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_survives_the_way_out_of_a_process_pool(error: Error) -> None:
+    """Pickling keeps class, text, hint and the members that callers decide by."""
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    assert type(again) is type(error)
+    assert (str(again), again.args, again.hint, vars(again)) == (str(error), error.args, error.hint, vars(error))

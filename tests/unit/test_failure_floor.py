@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from sealpass.core.errors import DecryptionFailed
+from sealpass.core.errors import ConfigError, DecryptionFailed
 from sealpass.core.failure import FailureFloor
 
 
@@ -119,3 +119,10 @@ def test_counts_under_threads() -> None:
         thread.join()
     assert floor.failures == workers * each
     assert floor.overruns == 0
+
+
+@pytest.mark.parametrize("seconds", [-0.001, float("nan"), float("inf")])
+def test_a_floor_that_is_no_time_is_refused(seconds: float) -> None:
+    """A negative, infinite or undefined floor is a ConfigError at open, not a surprise at the first failure."""
+    with pytest.raises(ConfigError):
+        FailureFloor(seconds)
