@@ -20,6 +20,11 @@ class _Snapshot:
     unwrappers: dict[str, Unwrapper]
 
 
+def _check_distinct(first: Key | None, second: Key) -> None:
+    if first is not None and first.uri != second.uri:
+        raise ConfigError(f"two keys of the ring have the id {second.key_id}")
+
+
 class KeyRing:
     """Keys by id. Thread-safe; rotation is :meth:`replace` with a new ``current`` and the old one in ``previous``.
 
@@ -43,8 +48,7 @@ class KeyRing:
             for uri in (current, *previous):
                 key = open_key(uri, failure_floor=self._floor)
                 opened.append(key)
-                if by_id.get(key.key_id, key).uri != key.uri:
-                    raise ConfigError(f"two keys of the ring have the id {key.key_id}")
+                _check_distinct(by_id.get(key.key_id), key)
                 same = by_id.get(key.key_id) or known.get(key.key_id)
                 by_id[key.key_id] = same if same is not None and same.uri == key.uri else key
             # The roles are settled here, once: asking a key for its role costs more than parsing a token.
