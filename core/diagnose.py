@@ -9,6 +9,8 @@ from sealpass.core.contract import Profile
 from sealpass.core.errors import TokenRejected
 from sealpass.core.protocols import Unwrapper
 
+NOTHING_WRONG = "nothing is wrong: the token opens"
+
 
 def _plaintext(parsed: jwe.CompactJwe, key: Unwrapper) -> tuple[bytes, str] | None:
     """Try every OAEP variant that the key can do; the payload and what the variant tells, or None."""
@@ -33,7 +35,7 @@ def _plaintext(parsed: jwe.CompactJwe, key: Unwrapper) -> tuple[bytes, str] | No
 def diagnose(
     token: str | bytes, keys: Iterable[Unwrapper], profile: Profile | None, *, nonce: str | None = None
 ) -> str:
-    """One sentence that says why, or that nothing is wrong. Holds no secret.
+    """One sentence that says why, or NOTHING_WRONG. Holds no secret.
 
     ``profile`` None means plain ``jwe``; ``nonce`` is the one that should be in the token, where the operator knows.
     Raises operator errors.
@@ -72,11 +74,11 @@ def _content(
     parsed: jwe.CompactJwe, plaintext: bytes, profile: Profile | None, nonce: str | None, key: Unwrapper
 ) -> str:
     if profile is None:
-        return "nothing is wrong: the token opens"
+        return NOTHING_WRONG
     if profile.read_password(plaintext) is None:
         return f"the token opens, but its payload is not what profile {profile.name} wants"
     if parsed.header.get("kid", key.key_id) != key.key_id:
         return "the token opens, but its kid is not the thumbprint of the key"
     if nonce is not None and parsed.header["nonce"] != nonce:
         return "the token opens, but its nonce is another one: a replay, or an answer to another announcement"
-    return "nothing is wrong: the token opens"
+    return NOTHING_WRONG

@@ -50,7 +50,8 @@ Run = Callable[..., Ran]
 
 def environment(**variables: str) -> dict[str, str]:
     """This process's environment without settings of the user's own, and with this very package."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SEALPASS_", "_SEALPASS"))}
+    own = ("SEALPASS_", "_SEALPASS", "PYTHONUNBUFFERED")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     return inherited | {"PYTHONPATH": str(Path(package.__file__).parents[1])} | variables
 
 

@@ -200,8 +200,14 @@ def test_profile_jwe_encrypts_octets(run: Run, jwk_file: str, software_key: Unwr
 
 @pytest.mark.parametrize(
     ("given", "says"),
-    [(b"", "empty"), (b"\xff\xfe", "UTF-8"), (b"x" * 8193, "too long"), (b"x" * 6000, "too long")],
-    ids=["nothing", "not-utf8", "longer-than-a-token", "token-too-long"],
+    [
+        (b"", "empty"),
+        (b"\xff\xfe", "UTF-8"),
+        (b"x" * 8193, "too long"),
+        (b"x" * 6000, "too long"),
+        ("é".encode() * 5000, "too long"),
+    ],
+    ids=["nothing", "not-utf8", "longer-than-a-token", "token-too-long", "cut-inside-a-character"],
 )
 def test_a_password_that_cannot_be_sent_is_refused(run: Run, jwk_file: str, given: bytes, says: str) -> None:
     """Nothing, something else than text, and too much are each refused with a reason and no output."""

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
+import io
 import os
 import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from sealpass.cli.output import write
 from tests.cli.conftest import COMMAND, Run, environment
 
 
@@ -32,11 +37,13 @@ def test_an_error_that_nobody_reads_keeps_its_status() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_is_an_error() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_is_an_error(unbuffered: str) -> None:
     """Output that cannot be written is status 2 with a reason, and no complaint of the interpreter."""
+    variables = environment(PYTHONUNBUFFERED=unbuffered)
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [*COMMAND, "backends"], stdout=full, stderr=subprocess.PIPE, env=environment(), text=True, check=False
+            [*COMMAND, "backends"], stdout=full, stderr=subprocess.PIPE, env=variables, text=True, check=False
         )
     assert done.returncode == 2
     assert done.stderr == "sealpass: error [config]: cannot write to standard output: No space left on device\n"
@@ -81,3 +88,19 @@ def test_output_is_utf8_whatever_the_locale(run: Run, software_uri: str) -> None
     """A password is written in the encoding in which it was read."""
     token = run("encrypt", software_uri, stdin="пароль", LC_ALL="C", PYTHONIOENCODING="ascii").text
     assert run("unwrap", software_uri, stdin=token, LC_ALL="C", PYTHONIOENCODING="ascii").out == "пароль\n".encode()
+
+
+def test_a_stream_that_takes_little_gets_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unbuffered stream may take a part of what it is given: the rest is written, too."""
+
+    class Slow(io.RawIOBase):
+        taken = b""
+
+        def write(self, octets: Any) -> int:
+            self.taken += bytes(octets[:3])
+            return min(3, len(octets))
+
+    slow = Slow()
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=slow))
+    write(b"all of it")
+    assert slow.taken == b"all of it"

@@ -20,8 +20,11 @@ def write(octets: bytes) -> None:
     """Write octets to standard output; raises BrokenPipeError, and ConfigError where it cannot be written."""
     if sys.stdout is None:
         raise ConfigError("standard output is closed")
+    remaining = memoryview(octets)
     try:
-        sys.stdout.buffer.write(octets)
+        while remaining:
+            # PYTHONUNBUFFERED makes this a raw stream, which may take a part only.
+            remaining = remaining[sys.stdout.buffer.write(remaining) :]
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         raise

@@ -17,6 +17,7 @@ from sealpass.bench.report import files, markdown, terminal
 from sealpass.cli.command import Command
 from sealpass.cli.options import allow_sha1_option, force_login_option, json_option
 from sealpass.cli.output import write_result
+from sealpass.cli.table import is_terminal
 from sealpass.core.contract import PROFILES, profile_named
 from sealpass.core.uri import KeyUri
 
@@ -80,8 +81,9 @@ def qualify(
         if directory is not None:
             reports.append(_write(directory, key, document, taken=reports))
         if not as_json:
-            width = shutil.get_terminal_size().columns if sys.stdout.isatty() else terminal.UNFOLDED
-            text = terminal.render(document, width=width, color=sys.stdout.isatty())
+            watched = is_terminal(sys.stdout)
+            width = shutil.get_terminal_size().columns if watched else terminal.UNFOLDED
+            text = terminal.render(document, width=width, color=watched)
             paths = "".join(f"report: {path}\n" for path in (reports[-1].values() if reports else ()))
             write_result(None, text + paths, as_json=False)
     verdict = overall(Verdict(document["verdict"]["verdict"]) for document in documents)
@@ -119,7 +121,7 @@ def _numbered(name: str) -> Iterator[str]:
 @contextmanager
 def _progress(key: KeyUri) -> Iterator[Progress]:
     """A bar on a terminal, one line a stage elsewhere; always on standard error."""
-    if not sys.stderr.isatty():
+    if not is_terminal(sys.stderr):
         yield _line_a_stage(key)
         return
     from rich.console import Console

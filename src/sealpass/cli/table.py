@@ -5,9 +5,15 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from io import StringIO
+from typing import TextIO
 
 _UNFOLDED = 10_000
 """Columns; wider than any row, so that pipes and files get a row a line."""
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person watches the stream; a stream that the caller closed is None."""
+    return stream is not None and stream.isatty()
 
 
 def render(rows: Iterable[Sequence[str]], headers: Sequence[str] = ()) -> str:
@@ -17,8 +23,7 @@ def render(rows: Iterable[Sequence[str]], headers: Sequence[str] = ()) -> str:
     from rich.text import Text
 
     rows = list(rows)
-    on_terminal = sys.stdout is not None and sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if on_terminal else _UNFOLDED
+    width = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else _UNFOLDED
     console = Console(file=StringIO(), width=width, color_system=None)
     table = Table(box=None, pad_edge=False, show_header=bool(headers), padding=(0, 2, 0, 0))
     for header in headers or [""] * len(rows[0]):

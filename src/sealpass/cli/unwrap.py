@@ -24,6 +24,7 @@ from sealpass.cli.output import warn, write, write_result
 from sealpass.cli.profiles import PLAIN_JWE, chosen_profile
 from sealpass.core import base64url, jwe
 from sealpass.core.contract import Profile, unwrap_password
+from sealpass.core.diagnose import NOTHING_WRONG
 from sealpass.core.diagnose import diagnose as find_cause
 from sealpass.core.errors import RejectReason, TokenRejected
 from sealpass.core.nonces import MemoryNonceStore, NonceRecord, Purpose
@@ -141,7 +142,7 @@ def _diagnose(token: bytes, ring: _OpenKeys, rules: Profile, nonce: str | None, 
     """Print one sentence; exit status 1 where something is wrong."""
     profile = None if rules.name == PLAIN_JWE.name else rules
     sentence = find_cause(token, _expected_first(token, ring, rules), profile, nonce=nonce)
-    fine = sentence.startswith("nothing is wrong")
+    fine = sentence == NOTHING_WRONG
     write_result({"opens": fine, "diagnosis": sentence}, sentence, as_json=as_json)
     if not fine:
         click.get_current_context().exit(FAILED)
