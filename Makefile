@@ -43,7 +43,7 @@ format: set-up ## lay out the code, and repair what the linter can
 	@$(IN_VENV) ruff format
 
 clean: ## remove what was built or made: environments, soft tokens, reports, caches
-	rm -rf .venv .venv-* .state out build dist src/*.egg-info .coverage .*_cache .hypothesis .benchmarks
+	rm -rf .venv .venv-* tests/browser/node_modules .state out build dist src/*.egg-info .coverage .*_cache .hypothesis .benchmarks
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 set-up:

@@ -2,7 +2,14 @@
 // The server's half, by node:crypto (OpenSSL) and not by WebCrypto: announcements, and tokens opened.
 
 import assert from "node:assert/strict";
-import { constants, createDecipheriv, createHash, createPublicKey, generateKeyPairSync, privateDecrypt } from "node:crypto";
+import {
+  constants,
+  createDecipheriv,
+  createHash,
+  createPublicKey,
+  generateKeyPairSync,
+  privateDecrypt,
+} from "node:crypto";
 
 const TAG_BYTES = 16;
 const BASE64URL = /^[A-Za-z0-9_-]*$/;
@@ -59,7 +66,8 @@ function decode(text, form, encoding) {
 
 function unwrap(encryptedKey, sha1, key) {
   assert.equal(encryptedKey.length, key.asymmetricKeyDetails.modulusLength / 8);
-  return privateDecrypt({ key, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: sha1 ? "sha1" : "sha256" }, encryptedKey);
+  const oaep = { key, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: sha1 ? "sha1" : "sha256" };
+  return privateDecrypt(oaep, encryptedKey);
 }
 
 function openGcm(cek, iv, ciphertext, tag, aad) {
