@@ -20,6 +20,11 @@ def _read_file(path: str, attribute: str) -> str:
     return secret
 
 
+def _is_unicode(text: str) -> bool:
+    # A variable with octets that are no UTF-8 comes with lone surrogates; the error of encode() would hold the secret.
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def read_secret(source: str, attribute: str) -> str:
     """The secret that a ``…-source`` attribute names; raises ConfigError, whose text holds no secret.
 
@@ -35,6 +40,8 @@ def read_secret(source: str, attribute: str) -> str:
             raise ConfigError(f"{attribute}: the environment variable {where} is not set")
     else:
         secret = _read_file(where, attribute).removesuffix("\n").removesuffix("\r")
+    if not _is_unicode(secret):
+        raise ConfigError(f"{attribute}: {where} is not UTF-8 text")
     if not secret:
         raise ConfigError(f"{attribute}: the secret is empty")
     return secret

@@ -6,7 +6,6 @@ file and in the memory of this process.
 """
 
 import json
-import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from sealpass.backends.private_file import write_private_file
 from sealpass.backends.registry import OpenOptions
 from sealpass.core import base64url, strict_json
 from sealpass.core.algorithms import (
@@ -115,7 +115,7 @@ class SoftwareRsaKey(_SoftwareKey):
             unwrapped = b""
         return MemoryContentKey(unwrapped if len(unwrapped) == enc.cek_bytes else cek, enc)
 
-    def probe(self) -> None:
+    def probe(self, deadline: Deadline | None = None) -> None:  # noqa: ARG002 - nothing to wait for
         """Memory always answers."""
         self._check_open()
 
@@ -201,13 +201,11 @@ class _FileKeyMaker:
 
     def _write(self, content: bytes) -> KeyUri:
         try:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            write_private_file(self._path, content)
         except FileExistsError:
             raise ConfigError(f"{self._path} exists already", hint="keys are never overwritten") from None
         except OSError as error:
             raise ConfigError(f"cannot write {self._path}: {error.strerror}") from None
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
         return self._uri
 
     def create_rsa(self, bits: int, mode: UnwrapMode, *, self_signed: bool = False) -> KeyUri:

@@ -130,7 +130,7 @@ def open_token(
         value = read(plaintext)
         if value is not None:
             return value
-    key.probe()
+    key.probe(Deadline.after(floor.seconds))  # within the floor: a busy pool must not delay a failure further
     return floor.release(started)
 
 

@@ -70,8 +70,11 @@ class Unwrapper(Key, Protocol):
         """
         ...
 
-    def probe(self) -> None:
-        """Ask the device something cheap; raises BackendUnavailable where it does not answer."""
+    def probe(self, deadline: Deadline | None = None) -> None:
+        """Ask the device something cheap; raises BackendUnavailable where it does not answer.
+
+        A device that is busy until the deadline is not dead: that is no error.
+        """
         ...
 
 

@@ -58,14 +58,17 @@ class AesTokenKey(TokenKey):
         self._check(plaintext)
         nonce = secrets.token_bytes(_NONCE_BYTES)
         session = self._session(deadline)
-        rv = self._functions.encrypt_init(session.handle, session.gcm.prepare(nonce, aad), self._handle)
-        if rv == CKR_OK:
-            rv = session.encrypt(self._functions, plaintext)
+        try:
+            rv = self._functions.encrypt_init(session.handle, session.gcm.prepare(nonce, aad), self._handle)
+            if rv == CKR_OK:
+                rv = session.encrypt(self._functions, plaintext)
+            ciphertext = session.output.take() if rv == CKR_OK else b""
+        except BaseException:
+            self._connection.discard(session)
+            raise
+        self._finish(session, rv)
         if rv != CKR_OK:
-            self._give_up(session, rv)
             raise BackendUnavailable(f"the token does not encrypt: {name_of(rv)}", retryable=False)
-        ciphertext = session.output.take()
-        self._connection.release(session)
         if len(ciphertext) != len(plaintext) + _TAG_BYTES:
             raise BackendUnavailable("the token's ciphertext has not the length of AES-GCM", retryable=False)
         return Sealed(self._enc.name, nonce, ciphertext)
@@ -78,17 +81,18 @@ class AesTokenKey(TokenKey):
         if not _TAG_BYTES <= len(sealed.ciphertext) <= MAX_PLAINTEXT_BYTES + _TAG_BYTES:
             return None
         session = self._session(deadline)
-        mechanism = session.gcm.prepare(sealed.nonce, aad)
-        rv = self._functions.decrypt_init(session.handle, mechanism, self._handle)
-        if rv != CKR_OK:
-            session = self._start(session, rv, mechanism, deadline)
-        rv = session.decrypt(self._functions, sealed.ciphertext)
-        if rv == CKR_OK:
-            plaintext = session.output.take()
-            self._connection.release(session)
-            return plaintext
-        self._after_refusal(session, rv)
-        return None
+        try:
+            mechanism = session.gcm.prepare(sealed.nonce, aad)
+            rv = self._functions.decrypt_init(session.handle, mechanism, self._handle)
+            if rv != CKR_OK:
+                self._start(session, rv, mechanism)
+            rv = session.decrypt(self._functions, sealed.ciphertext)
+            plaintext = session.output.take() if rv == CKR_OK else None
+        except BaseException:
+            self._connection.discard(session)
+            raise
+        self._finish(session, rv)
+        return plaintext
 
     def _check(self, plaintext: bytes) -> None:
         if not self.capabilities.seal:

@@ -23,7 +23,7 @@ from sealpass.backends.pkcs11.return_values import translate
 from sealpass.backends.pkcs11.session import PooledSession
 from sealpass.backends.pkcs11.token import Login, find_slot
 from sealpass.core.deadline import Deadline
-from sealpass.core.errors import BackendUnavailable, ConfigError, OperatorError
+from sealpass.core.errors import BackendUnavailable, ConfigError
 from sealpass.core.uri import KeyUri
 
 DEFAULT_MAX_SESSIONS = 32
@@ -46,6 +46,7 @@ class Connection:
         self._login = Login(uri, module, force=force_login)
         self._max = _positive(uri, "max-sessions", DEFAULT_MAX_SESSIONS)
         self._changed = threading.Condition()
+        # Guarded by _changed, but for pop and append on _idle, which are atomic and take no lock.
         self._idle: list[PooledSession] = []
         self._ended: list[PooledSession] = []
         self._opened = 0
@@ -55,8 +56,7 @@ class Connection:
         self._next_attempt = 0.0
         self._generation = module.generation
         self._anchor = self._open_anchor()
-        with module.lock:
-            _connections.add(self)
+        _connections.add(self)
 
     @property
     def slot(self) -> Slot:
@@ -66,13 +66,13 @@ class Connection:
     @contextmanager
     def own_session(self, *, rw: bool = False) -> Iterator[Session]:
         """A session outside the pool, closed at the end; raises BackendUnavailable."""
-        with self.module.alone():
+        with self.module.visit():
+            generation = self.module.generation
             session = self._open_session(rw=rw)
             try:
                 yield session
             finally:
-                with suppress(PKCS11Error):  # it is gone, which is what closing wants
-                    session.close()
+                self._close_session(session, generation)
 
     def _open_session(self, *, rw: bool = False) -> Session:
         try:
@@ -84,30 +84,40 @@ class Connection:
         anchor = self._open_session()
         try:
             self._login(self._slot, handle_of_session(anchor))
-        except PKCS11Error as error:
-            anchor.close()
-            raise translate(error, "logging in") from None
-        except OperatorError:
-            anchor.close()
+        except BaseException as error:
+            self._close_session(anchor, self.module.generation)
+            if isinstance(error, PKCS11Error):
+                raise translate(error, "logging in") from None
             raise
         return anchor
 
     # -- the pool ----------------------------------------------------------------------------------------------
 
     def acquire(self, deadline: Deadline | None) -> PooledSession:
-        """Take a session; give it back with :meth:`release` or :meth:`discard`.
+        """Take a session; give it back with :meth:`release` or :meth:`discard`, exactly once.
 
         Raises BackendUnavailable(retryable) where none is free before the deadline (default 30 s).
         """
         try:
             return self._idle.pop()  # atomic: the fast path takes no lock
         except IndexError:
-            return self._acquire_slowly(deadline or Deadline.after(DEFAULT_WAIT_SECONDS))
+            session = self._acquire_slowly(deadline or Deadline.after(DEFAULT_WAIT_SECONDS))
+        if session is None:
+            raise BackendUnavailable(f"all {self._max} sessions with the token are busy", retryable=True)
+        return session
 
-    def _acquire_slowly(self, deadline: Deadline) -> PooledSession:
+    def acquire_if_free(self, deadline: Deadline) -> PooledSession | None:
+        """As :meth:`acquire`, but None where all sessions stay busy."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._acquire_slowly(deadline)
+
+    def _acquire_slowly(self, deadline: Deadline) -> PooledSession | None:
+        may_open = True
         while True:
             if self._stale:
-                self._recover()
+                self._recover(deadline)
             with self._changed:
                 if self._closed:
                     raise ConfigError("the key is closed")
@@ -115,53 +125,73 @@ class Connection:
                     continue
                 if self._idle:
                     return self._idle.pop()
+                if self._opened >= self._max or not may_open:
+                    if not self._wait(deadline):
+                        return None
+                    continue
+                self._opened += 1
                 home = self._idle
-                if self._opened < self._max:
-                    self._opened += 1
-                    break
-                self._waiting += 1
-                try:
-                    if not self._changed.wait(deadline.remaining()):
-                        raise BackendUnavailable(f"all {self._max} sessions with the token are busy", retryable=True)
-                finally:
-                    self._waiting -= 1
-        try:
-            return PooledSession(
-                self._slot.get_token().open(attribute_mapper=attribute_mapper()), home, self.module.generation
-            )
-        except SessionCount:
-            return self._at_limit(deadline)
-        except PKCS11Error as error:
-            self._one_less()
-            self.lose(home)
-            raise translate(error, "opening a session") from None
+            try:
+                return self._open_pooled(home)
+            except SessionCount:
+                may_open = not self._opened  # wait for one of ours; with none of ours open, try until the deadline
+                if may_open and not deadline.remaining():
+                    raise BackendUnavailable("the token has no free session", retryable=True) from None
+            except PKCS11Error as error:
+                self.lose(home)
+                raise translate(error, "opening a session") from None
 
-    def _at_limit(self, deadline: Deadline) -> PooledSession:
-        """The token has fewer sessions than we thought: live with those that are open."""
-        self._one_less()
-        with self._changed:
-            if self._opened == 0:
-                raise BackendUnavailable("the token has no free session", retryable=True)
-            self._max = self._opened
-        return self._acquire_slowly(deadline)
+    def _open_pooled(self, home: list[PooledSession]) -> PooledSession:
+        """One more session, which the caller has counted; not counted any more where it does not open."""
+        try:
+            generation = self.module.generation
+            pooled = PooledSession(self._slot.get_token().open(attribute_mapper=attribute_mapper()), home, generation)
+        except BaseException:
+            self._one_less()
+            raise
+        pooled.reclaim = self._reclaim
+        return pooled
+
+    def _wait(self, deadline: Deadline) -> bool:
+        self._waiting += 1
+        try:
+            return self._changed.wait(deadline.remaining())
+        finally:
+            self._waiting -= 1
 
     def release(self, session: PooledSession) -> None:
         """Give a session back after an operation that left it usable."""
-        if session.home is self._idle:
-            session.home.append(session)
-            if self._waiting:
-                with self._changed:
-                    self._changed.notify()
-        else:
-            self._drop(session)
+        home = session.home
+        home.append(session)
+        if home is not self._idle:
+            self._drop_all(home)  # its epoch ended in the meantime
+        elif self._waiting:
+            with self._changed:
+                self._changed.notify()
 
     def discard(self, session: PooledSession) -> None:
         """Give a session back that nobody should use again."""
         self._drop(session)
 
     def _drop(self, session: PooledSession) -> None:
+        session.reclaim = None
         self._close_session(session.session, session.generation)
         self._one_less()
+
+    def renew(self, session: PooledSession) -> None:
+        """Put a fresh session in the place of one that an old operation clings to. Raises BackendUnavailable."""
+        self._close_session(session.session, session.generation)
+        session.replace(self._open_session(), self.module.generation)
+
+    def _reclaim(self, session: PooledSession) -> None:
+        """An exception from outside came between two owners, and nobody gave the session back."""
+        self._drop(session)
+
+    def _drop_all(self, home: list[PooledSession]) -> None:
+        # pop() is atomic: of several threads that empty a list, one gets each session.
+        with suppress(IndexError):
+            while True:
+                self._drop(home.pop())
 
     def _close_session(self, session: Session, generation: int) -> None:
         # After C_Initialize handles count from 1 again: closing an old one would close somebody else's new session.
@@ -176,23 +206,28 @@ class Connection:
 
     # -- loss and recovery ---------------------------------------------------------------------------------------
 
-    def lose(self, home: "list[PooledSession]") -> None:
+    def lose(self, home: list[PooledSession]) -> None:
         """End the epoch: the device, the login or the handles are gone. The next acquire tries to recover."""
         with self._changed:
             if home is self._idle:
                 self._end_epoch()
 
     def _end_epoch(self) -> None:
-        self._opened -= len(self._idle)
-        self._ended += self._idle
-        self._idle = []
+        """Holding _changed. A session that is released from now on finds that its home is no longer the pool."""
+        ended, self._idle = self._idle, []
         self._stale = True
+        with suppress(IndexError):
+            while True:
+                session = ended.pop()
+                session.reclaim = None
+                self._ended.append(session)  # closed later: a dead device may take its time
+                self._opened -= 1
         self._changed.notify_all()
 
-    def _recover(self) -> None:
+    def _recover(self, deadline: Deadline) -> None:
         """Bring the connection back: a new login first, the whole module anew where that does not help."""
         # Lock order: the module's, then a connection's. Never the other way round.
-        with self.module.lock:
+        with self.module.locked(deadline):
             if not self._stale or self._closed:
                 return
             now = time.monotonic()
@@ -203,12 +238,12 @@ class Connection:
             try:
                 self._restart()
             except BackendUnavailable:
-                self._reinitialise_module()
+                self._reinitialise_module(deadline)
                 self._restart()
 
     def _restart(self) -> None:
-        self._close_all(self._ended)
-        self._ended = []
+        ended, self._ended = self._ended, []
+        self._close_all(ended)
         self._slot = find_slot(self._uri, self.module)
         self._generation = self.module.generation
         self._anchor = self._open_anchor()
@@ -217,16 +252,17 @@ class Connection:
             self._stale = False
             self._changed.notify_all()
 
-    def _reinitialise_module(self) -> None:
-        """C_Finalize voids the handles of every connection, so all of them stop first."""
-        for connection in list(_connections):
-            if connection.module is self.module:
-                connection.quiesce()
-        self.module.reinitialise()
+    def _reinitialise_module(self, deadline: Deadline) -> None:
+        """C_Finalize voids the handles of every connection, so all traffic stops first."""
+        until = min(deadline, Deadline.after(QUIESCE_SECONDS), key=lambda item: item.at)
+        with self.module.stopped(until):
+            for connection in list(_connections):
+                if connection.module is self.module:
+                    connection.quiesce(until)
+            self.module.reinitialise()
 
-    def quiesce(self) -> None:
-        """Stop handing out sessions and wait for those in use; raises BackendUnavailable where one hangs."""
-        deadline = Deadline.after(QUIESCE_SECONDS)
+    def quiesce(self, deadline: Deadline) -> None:
+        """Stop handing out sessions and wait for those in use; raises BackendUnavailable where one does not end."""
         with self._changed:
             if not self._stale:
                 self._end_epoch()
@@ -234,22 +270,24 @@ class Connection:
                 if not self._changed.wait(deadline.remaining()):
                     # Initialising under a running call crashes the process; a hung call needs a process restart.
                     raise BackendUnavailable(
-                        "an operation hangs inside the PKCS#11 module", retryable=False, hint="restart the process"
+                        "an operation inside the PKCS#11 module does not end",
+                        retryable=True,
+                        hint="if it stays so, restart the process: PKCS#11 calls cannot be cancelled",
                     )
 
     # -- closing -------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Close the pool, then the anchor. Idempotent; sessions still in use are closed when they come back."""
-        with self.module.lock, self._changed:
-            if self._closed:
-                return
-            self._closed = True
-            idle, self._idle = self._idle, []
-            self._opened -= len(idle)
+        with self.module.lock:
+            with self._changed:
+                if self._closed:
+                    return
+                self._closed = True
+                self._end_epoch()
+                ended, self._ended = self._ended, []
             _connections.discard(self)
-            self._changed.notify_all()
-        self._close_all(idle + self._ended)
+            self._close_all(ended)
 
     def _close_all(self, sessions: list[PooledSession]) -> None:
         for pooled in sessions:
@@ -259,6 +297,8 @@ class Connection:
     def inherit(self) -> None:
         """In the child of a fork: forget the parent's sessions without touching them."""
         self._changed = threading.Condition()
+        for session in self._idle:
+            session.reclaim = None
         self._idle, self._ended, self._opened, self._waiting = [], [], 0, 0
         self._stale = True
         self._next_attempt = 0.0
@@ -278,6 +318,18 @@ class OneAtATimeConnection(Connection):
             self.module.gate.release()
             raise
 
+    def acquire_if_free(self, deadline: Deadline) -> PooledSession | None:
+        """See :class:`Connection`."""
+        if not self.module.gate.acquire(timeout=deadline.remaining()):
+            return None
+        session = None
+        try:
+            session = super().acquire_if_free(deadline)
+        finally:
+            if session is None:
+                self.module.gate.release()
+        return session
+
     def release(self, session: PooledSession) -> None:
         """See :class:`Connection`."""
         try:
@@ -292,6 +344,10 @@ class OneAtATimeConnection(Connection):
         finally:
             self.module.gate.release()
 
+    def _reclaim(self, session: PooledSession) -> None:
+        with suppress(RuntimeError):  # the garbage collector of another thread: its gate is not ours to open
+            self.discard(session)
+
 
 def _positive(uri: KeyUri, name: str, default: int) -> int:
     text = uri.text(name)
@@ -303,21 +359,26 @@ def _positive(uri: KeyUri, name: str, default: int) -> int:
 
 
 _connections: "WeakSet[Connection]" = WeakSet()
-_shared: dict[tuple[str, int], Connection] = {}
+_shared: dict[tuple[str, bytes, str], Connection] = {}
 _shared_lock = threading.Lock()
 
 
 def connect(uri: KeyUri, module: Module, *, force_login: bool) -> Connection:
-    """The connection to the token that the URI names, shared with other keys; pair with :func:`leave`."""
-    with _shared_lock, module.alone():
+    """The connection to the token that the URI names, shared with other keys; pair with :func:`leave`.
+
+    The first URI of a token decides on ``max-sessions`` and logs in; the login is the process's (PKCS#11 section 5.6).
+    """
+    with _shared_lock:
         with module.lock:
             module.revive()
-        slot = find_slot(uri, module)
-        where = (module.path, slot.slot_id)
-        connection = _shared.get(where)
-        if connection is None:
-            made = OneAtATimeConnection if module.one_at_a_time else Connection
-            connection = _shared[where] = made(uri, module, slot, force_login=force_login)
+        with module.visit():
+            slot = find_slot(uri, module)
+            token = slot.get_token()
+            where = (module.path, token.serial, token.label)
+            connection = _shared.get(where)
+            if connection is None:
+                made = OneAtATimeConnection if module.one_at_a_time else Connection
+                connection = _shared[where] = made(uri, module, slot, force_login=force_login)
         connection.users += 1
         return connection
 

@@ -5,9 +5,10 @@ A key is made for one unwrap mode: ``native`` may decrypt and not unwrap, ``in-t
 """
 
 import datetime as dt
+import logging
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from cryptography import x509
@@ -16,13 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, Object, ObjectClass, Session
 from pkcs11.constants import CertificateType
-from pkcs11.exceptions import PKCS11Error
+from pkcs11.exceptions import DeviceMemory, PKCS11Error, SessionReadOnly, TokenWriteProtected
 
 from sealpass.backends.pkcs11.connection import Connection, connect, leave
 from sealpass.backends.pkcs11.cryptoki import AesKeyTemplate
 from sealpass.backends.pkcs11.library import Module
 from sealpass.backends.pkcs11.objects import find_keys, kind_of, public_key_of, read
-from sealpass.backends.pkcs11.return_values import translate
+from sealpass.backends.pkcs11.return_values import LOST_ERRORS, translate
 from sealpass.core import base64url
 from sealpass.core.algorithms import MIN_RSA_BITS
 from sealpass.core.capabilities import UnwrapMode
@@ -31,6 +32,8 @@ from sealpass.core.jwk import PublicJwk
 from sealpass.core.pem import load_rsa_private_key
 from sealpass.core.protocols import KeyListing
 from sealpass.core.uri import KeyUri
+
+_log = logging.getLogger(__name__)
 
 _CERTIFICATE_YEARS = 30
 _AES_ID_BYTES = 16
@@ -92,10 +95,7 @@ class TokenKeyMaker:
                     private_template={**private_template, **restrictions},
                 )
 
-            try:
-                public, private = generate(_restrictions(mode, self_signed=self_signed))
-            except PKCS11Error:
-                public, private = generate({})  # many modules know no such restrictions; qualify says what holds
+            public, private = _most_restricted(generate, _restrictions(mode, self_signed=self_signed))
             return self._finish(session, public, private, self_signed=self_signed)
 
     def import_rsa(self, pem: bytes, mode: UnwrapMode, *, self_signed: bool = False) -> KeyUri:
@@ -115,15 +115,7 @@ class TokenKeyMaker:
                 Attribute.TOKEN: True,
                 Attribute.ID: b"new",
             }
-            public = session.create_object(
-                {
-                    Attribute.CLASS: ObjectClass.PUBLIC_KEY,
-                    **common,
-                    **rsa_members,
-                    **_use(_PUBLIC_USE, mode),
-                    Attribute.VERIFY: self_signed,
-                }
-            )
+            # The private half first: it is the one that a token may refuse.
             private = session.create_object(
                 {
                     Attribute.CLASS: ObjectClass.PRIVATE_KEY,
@@ -139,6 +131,19 @@ class TokenKeyMaker:
                     Attribute.COEFFICIENT: _octets(numbers.iqmp),
                 }
             )
+            try:
+                public = session.create_object(
+                    {
+                        Attribute.CLASS: ObjectClass.PUBLIC_KEY,
+                        **common,
+                        **rsa_members,
+                        **_use(_PUBLIC_USE, mode),
+                        Attribute.VERIFY: self_signed,
+                    }
+                )
+            except BaseException:
+                _destroy([private])
+                raise
             return self._finish(session, public, private, self_signed=self_signed)
 
     def _finish(self, session: Session, public: Object, private: Object, *, self_signed: bool) -> KeyUri:
@@ -154,8 +159,7 @@ class TokenKeyMaker:
                 public[Attribute.VERIFY] = False
                 private[Attribute.SIGN] = False
         except BaseException:
-            for item in made:
-                item.destroy()
+            _destroy(made)
             raise
         return self._uri.replace(path={"type": b"private"})
 
@@ -183,6 +187,13 @@ class TokenKeyMaker:
                 yield _listing(self._uri, session, key)
 
 
+def _destroy(items: list[Object]) -> None:
+    """Undo, as far as the token lets us."""
+    for item in items:
+        with suppress(PKCS11Error):
+            item.destroy()
+
+
 def _use(table: dict[UnwrapMode, dict[Attribute, bool]], mode: UnwrapMode) -> dict[Attribute, bool]:
     if mode not in table:
         raise ConfigError(f"a key in a token is made for mode native or in-token, not {mode}")
@@ -206,6 +217,35 @@ def _restrictions(mode: UnwrapMode, *, self_signed: bool) -> dict[Attribute, Any
     if mode is UnwrapMode.IN_TOKEN:
         restrictions[Attribute.UNWRAP_TEMPLATE] = AesKeyTemplate(enforced=True)
     return restrictions
+
+
+Generate = Callable[[dict[Attribute, Any]], tuple[Object, Object]]
+
+
+def _most_restricted(generate: Generate, restrictions: dict[Attribute, Any]) -> tuple[Object, Object]:
+    """A pair with all restrictions, or with those that the module knows; a warning names what it leaves out.
+
+    Errors that may pass (a lost device, a full token) are not taken for a module's ignorance.
+    """
+    for kept in (*_subsets(restrictions), {}):
+        try:
+            made = generate(kept)
+        except (*LOST_ERRORS, DeviceMemory, SessionReadOnly, TokenWriteProtected):
+            raise
+        except PKCS11Error:
+            if not kept:
+                raise
+            continue
+        for missing in restrictions.keys() - kept.keys():
+            _log.warning("the token does not take CKA_%s: it does not enforce it", missing.name)
+        return made
+    raise AssertionError("the last try has no restrictions, and its error is raised")
+
+
+def _subsets(restrictions: dict[Attribute, Any]) -> list[dict[Attribute, Any]]:
+    """All of them, then each alone."""
+    alone = [{name: value} for name, value in restrictions.items()] if len(restrictions) > 1 else []
+    return [restrictions, *alone]
 
 
 def _octets(number: int) -> bytes:

@@ -9,7 +9,8 @@ against python-pkcs11 0.10.1; the pin in pyproject.toml belongs to this file (do
 import ctypes
 import os
 import threading
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -25,7 +26,10 @@ from sealpass.backends.pkcs11.return_values import (
     CKR_OK,
     name_of,
 )
+from sealpass.core.deadline import Deadline
 from sealpass.core.errors import BackendUnavailable, ConfigError
+
+_VISIT_SECONDS = 10.0
 
 
 class InitMode(StrEnum):
@@ -67,8 +71,10 @@ class LockingLibrary(_pkcs11.lib):
             rv = self.functions.initialize(None)
         else:
             rv = self.functions.initialize_with_locking(self.settings.args)
-        # Somebody else in this process may have initialised the module; its locking is then not ours to choose.
-        if rv not in (CKR_OK, CKR_CRYPTOKI_ALREADY_INITIALIZED):
+        # Somebody else in this process may have initialised the module, with or without locking: nobody knows.
+        if rv == CKR_CRYPTOKI_ALREADY_INITIALIZED and self.settings.init_mode is InitMode.PLAIN:
+            return
+        if rv != CKR_OK:
             raise _InitializeFailed(rv)
 
     def finalize(self) -> None:
@@ -97,6 +103,52 @@ def _library(path: str, settings: ModuleSettings) -> LockingLibrary:
     return library
 
 
+class _Traffic:
+    """Counts the calls into a module that no session pool knows of, so that nobody finalises it under them."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._visits = 0
+        self._stopped = False
+        self._here = threading.local()
+
+    @contextmanager
+    def visit(self) -> Iterator[None]:
+        """Be counted. Waits while the module is being initialised again."""
+        depth: int = getattr(self._here, "depth", 0)
+        with self._changed:
+            if not depth and not self._changed.wait_for(lambda: not self._stopped, timeout=_VISIT_SECONDS):
+                raise BackendUnavailable("the PKCS#11 module is being initialised again", retryable=True)
+            self._visits += 1
+        self._here.depth = depth + 1
+        try:
+            yield
+        finally:
+            self._here.depth = depth
+            with self._changed:
+                self._visits -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def stopped(self, deadline: Deadline) -> Iterator[None]:
+        """Keep new visits out and wait for those that are in."""
+        if getattr(self._here, "depth", 0):
+            raise BackendUnavailable("the PKCS#11 token was lost; open the key again", retryable=True)
+        with self._changed:
+            self._stopped = True
+        try:
+            with self._changed:
+                if not self._changed.wait_for(lambda: not self._visits, timeout=deadline.remaining()):
+                    raise BackendUnavailable(
+                        "the PKCS#11 module is busy and cannot be initialised again", retryable=True
+                    )
+            yield
+        finally:
+            with self._changed:
+                self._stopped = False
+                self._changed.notify_all()
+
+
 class Module:
     """A loaded module. ``generation`` grows with each initialisation: handles of an older one must not be touched."""
 
@@ -106,10 +158,16 @@ class Module:
         self.generation = 1
         self.lock = threading.RLock()
         self.gate = threading.RLock()
+        self._traffic = _Traffic()
         self._parent_threads = 0
         try:
             self.library = _library(path, settings)
         except _InitializeFailed as failed:
+            if failed.rv == CKR_CRYPTOKI_ALREADY_INITIALIZED:
+                raise ConfigError(
+                    f"something else in this process has initialised {path}, perhaps without locking",
+                    hint="let sealpass load the module first, or add init-mode=plain",
+                ) from None
             hint = "NSS softokn wants module-args=configdir='sql:DIR'" if settings.args is None else None
             raise BackendUnavailable(
                 f"the PKCS#11 module {path} does not initialise: {failed}", retryable=False, hint=hint
@@ -126,6 +184,28 @@ class Module:
     def alone(self) -> AbstractContextManager[object]:
         """Hold the gate where there must be one."""
         return self.gate if self.one_at_a_time else nullcontext()
+
+    @contextmanager
+    def locked(self, deadline: Deadline) -> Iterator[None]:
+        """Hold ``lock``; raises BackendUnavailable(retryable) where it is not free before the deadline."""
+        if not self.lock.acquire(timeout=deadline.remaining()):
+            raise BackendUnavailable("somebody else is bringing the PKCS#11 module back", retryable=True)
+        try:
+            yield
+        finally:
+            self.lock.release()
+
+    @contextmanager
+    def visit(self) -> Iterator[None]:
+        """Around calls outside the session pools: the module is not finalised meanwhile."""
+        with self.alone(), self._traffic.visit():
+            yield
+
+    @contextmanager
+    def stopped(self, deadline: Deadline) -> Iterator[None]:
+        """No visit begins, and none is going on; raises BackendUnavailable(retryable) where one does not end."""
+        with self._traffic.stopped(deadline):
+            yield
 
     def reinitialise(self) -> None:
         """C_Finalize and C_Initialize; every handle of before is void. The caller has stopped the traffic."""
@@ -146,8 +226,10 @@ class Module:
         """In the child of a fork: the handles are the parent's, and a thread that is gone may hold a lock."""
         self.lock = threading.RLock()
         self.gate = threading.RLock()
+        self._traffic = _Traffic()
         self.generation += 1
-        self._parent_threads = parent_threads
+        # A grandchild inherits its grandparent's trouble.
+        self._parent_threads = max(self._parent_threads, parent_threads)
 
     def revive(self) -> None:
         """Initialise again after a fork, before the first use in the child.

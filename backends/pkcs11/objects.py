@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from pkcs11 import Attribute, KeyType, Mechanism, Object, ObjectClass, Session
 from pkcs11.exceptions import PKCS11Error
 
-from sealpass.backends.pkcs11.return_values import translate
+from sealpass.backends.pkcs11.return_values import LOST_ERRORS, translate
 from sealpass.core.errors import ConfigError, KeyNotFound
 from sealpass.core.uri import KeyUri
 
@@ -50,9 +50,11 @@ def find_key(session: Session, uri: KeyUri) -> Object:
 
 
 def read(key: Object, attribute: Attribute) -> Any:
-    """An attribute, or None where the token does not have or show it."""
+    """An attribute, or None where the token does not have or show it; raises BackendUnavailable for a lost token."""
     try:
         return key[attribute]
+    except LOST_ERRORS as error:
+        raise translate(error, "reading an attribute") from None
     except (PKCS11Error, ValueError):  # ValueError: an enumeration that python-pkcs11 does not know
         return None
 

@@ -26,12 +26,15 @@ CKR_DEVICE_ERROR = 0x030
 CKR_DEVICE_REMOVED = 0x032
 CKR_ENCRYPTED_DATA_INVALID = 0x040
 CKR_ENCRYPTED_DATA_LEN_RANGE = 0x041
+CKR_FUNCTION_CANCELED = 0x050
 CKR_KEY_HANDLE_INVALID = 0x060
 CKR_KEY_SIZE_RANGE = 0x062
 CKR_KEY_FUNCTION_NOT_PERMITTED = 0x068
 CKR_OBJECT_HANDLE_INVALID = 0x082
 CKR_OPERATION_ACTIVE = 0x090
 CKR_PIN_INCORRECT = 0x0A0
+CKR_PIN_INVALID = 0x0A1
+CKR_PIN_LEN_RANGE = 0x0A2
 CKR_PIN_EXPIRED = 0x0A3
 CKR_PIN_LOCKED = 0x0A4
 CKR_SESSION_CLOSED = 0x0B0
@@ -42,6 +45,7 @@ CKR_TOKEN_NOT_PRESENT = 0x0E0
 CKR_UNWRAPPING_KEY_HANDLE_INVALID = 0x0F0
 CKR_USER_ALREADY_LOGGED_IN = 0x100
 CKR_USER_NOT_LOGGED_IN = 0x101
+CKR_USER_PIN_NOT_INITIALIZED = 0x102
 CKR_WRAPPED_KEY_INVALID = 0x110
 CKR_WRAPPED_KEY_LEN_RANGE = 0x112
 CKR_CRYPTOKI_NOT_INITIALIZED = 0x190
@@ -97,19 +101,25 @@ def lost(rv: int) -> BackendUnavailable:
 
 _PIN_TEXTS = {
     CKR_PIN_INCORRECT: "the token refused the PIN",
+    CKR_PIN_INVALID: "the token refused the PIN",
+    CKR_PIN_LEN_RANGE: "the token refused the PIN",
     CKR_PIN_LOCKED: "the token's user PIN is locked",
     CKR_PIN_EXPIRED: "the token's user PIN has expired",
+    CKR_USER_PIN_NOT_INITIALIZED: "the token has no user PIN yet",
 }
+REFUSED_PIN = frozenset((CKR_PIN_INCORRECT, CKR_PIN_INVALID, CKR_PIN_LEN_RANGE))
+"""Answers that are about the PIN that was sent; whatever else a C_Login answers may pass by itself."""
 
 
 def login_failure(rv: int) -> OperatorError:
     """The error for a C_Login that did not succeed."""
-    if rv in LOST:
-        return lost(rv)
-    return AuthenticationFailed(f"{_PIN_TEXTS.get(rv, 'the token refused to log in')}: {name_of(rv)}")
+    text = _PIN_TEXTS.get(rv)
+    if text is None:
+        return BackendUnavailable(f"the token does not log in: {name_of(rv)}", retryable=True)
+    return AuthenticationFailed(f"{text}: {name_of(rv)}")
 
 
-_UNAVAILABLE = (
+LOST_ERRORS = (
     p11.DeviceError,
     p11.DeviceRemoved,
     p11.SessionClosed,
@@ -118,10 +128,9 @@ _UNAVAILABLE = (
     p11.UserNotLoggedIn,
     p11.ObjectHandleInvalid,
     p11.KeyHandleInvalid,
-    p11.SessionCount,
-    p11.GeneralError,
-    p11.FunctionFailed,
 )
+"""LOST, as python-pkcs11 raises it."""
+_UNAVAILABLE = (*LOST_ERRORS, p11.SessionCount, p11.GeneralError, p11.FunctionFailed)
 _UNSUPPORTED = (
     p11.MechanismInvalid,
     p11.MechanismParamInvalid,

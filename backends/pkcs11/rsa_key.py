@@ -25,7 +25,7 @@ from sealpass.backends.pkcs11.cryptoki import (
     oaep_mechanism,
 )
 from sealpass.backends.pkcs11.objects import public_key_of
-from sealpass.backends.pkcs11.return_values import CKR_OK, LOST, REFUSED_INPUT, lost
+from sealpass.backends.pkcs11.return_values import CKR_FUNCTION_CANCELED, CKR_OK, LOST, REFUSED_INPUT, lost
 from sealpass.backends.pkcs11.session import PooledSession
 from sealpass.backends.pkcs11.token_key import TokenKey
 from sealpass.core.algorithms import (
@@ -49,6 +49,7 @@ from sealpass.core.uri import KeyUri
 DEFAULT_FLOOR_SECONDS = 0.05
 _LONGEST_CEK = max(enc.cek_bytes for enc in CONTENT_ENCRYPTIONS)
 _PROBE_BYTES = 32
+_IN_TOKEN_CONTENT = (A128GCM, A192GCM, A256GCM)
 _PROBE_TEXT = b"sealpass asks what the token can do"
 
 
@@ -109,23 +110,20 @@ class NativeRsaKey(RsaTokenKey):
         expected = secrets.token_bytes(_PROBE_BYTES)
         ciphertext = oaep_encrypt(self._public_key, expected, oaep)
         mechanism = oaep_mechanism(oaep)
-        session = self._try_session()
-        rv = self._functions.decrypt_init(session.handle, byref(mechanism), self._handle)
-        if rv == CKR_OK:
-            self._authenticate(session)
-            rv = session.decrypt(self._functions, ciphertext)
-        works = rv == CKR_OK and session.output.take() == expected
-        self._tried(session, well=works)
-        if works:
-            self._keep(oaep, mechanism)
-        elif rv in LOST:
-            raise lost(rv)
+        with self._trial() as session:
+            rv = self._functions.decrypt_init(session.handle, byref(mechanism), self._handle)
+            if rv == CKR_OK:
+                self._authenticate(session)
+                rv = session.decrypt(self._functions, ciphertext)
+            self._check_lost(session, rv)
+            if rv == CKR_OK and session.output.take() == expected:
+                self._keep(oaep, mechanism)
 
     def _permits(self, mechanism: int) -> bool:
-        session = self._session(None)
-        rv = self._functions.decrypt_init(session.handle, byref(Mechanism.of(mechanism)), self._handle)
-        self._connection.discard(session)  # takes the started operation with it
-        return bool(rv == CKR_OK)
+        with self._trial() as session:
+            return bool(
+                self._functions.decrypt_init(session.handle, byref(Mechanism.of(mechanism)), self._handle) == CKR_OK
+            )
 
     def unwrap(
         self, encrypted_key: bytes, oaep: RsaOaep, enc: ContentEncryption, deadline: Deadline | None = None
@@ -136,29 +134,34 @@ class NativeRsaKey(RsaTokenKey):
             raise self.capabilities.refuse_unwrap(oaep, enc)
         cek = os.urandom(enc.cek_bytes)
         session = self._session(deadline)
-        rv = self._functions.decrypt_init(session.handle, mechanism, self._handle)
-        if rv != CKR_OK:
-            session = self._start(session, rv, mechanism, deadline)
-        if self._always_authenticate:
-            self._authenticate(session)
-        rv = session.decrypt(self._functions, encrypted_key)
-        if rv == CKR_OK:
-            unwrapped = session.output.take()
-            self._connection.release(session)
-            return MemoryContentKey(unwrapped if len(unwrapped) == enc.cek_bytes else cek, enc)
-        self._after_refusal(session, rv)
+        try:
+            rv = self._functions.decrypt_init(session.handle, mechanism, self._handle)
+            if rv != CKR_OK:
+                self._start(session, rv, mechanism)
+            if self._always_authenticate:
+                self._authenticate(session)
+            rv = session.decrypt(self._functions, encrypted_key)
+            if rv == CKR_OK:
+                unwrapped = session.output.take()
+                if len(unwrapped) == enc.cek_bytes:
+                    cek = unwrapped
+        except BaseException:
+            self._connection.discard(session)
+            raise
+        self._finish(session, rv)
         return MemoryContentKey(cek, enc)
 
 
 class InTokenContentKey:
     """A CEK that is a session object of the token. Closing destroys it and gives the session back."""
 
-    __slots__ = ("_handle", "_key", "_session")
+    __slots__ = ("_handle", "_key", "_rv", "_session")
 
     def __init__(self, key: "InTokenRsaKey", session: PooledSession, handle: int) -> None:
         self._key = key
         self._session: PooledSession | None = session
         self._handle = handle
+        self._rv = CKR_OK
 
     def decrypt(self, iv: bytes, ciphertext: bytes, tag: bytes, aad: bytes) -> bytes | None:
         """See :class:`~sealpass.core.content_key.ContentKey`: AES-GCM inside the token."""
@@ -172,15 +175,14 @@ class InTokenContentKey:
             if rv == CKR_OK:
                 return session.output.take()
         if rv not in REFUSED_INPUT:
-            self._session = None
-            self._key.destroy(session, self._handle, rv)
+            self._rv = rv  # close() will not use the session again
         return None
 
     def close(self) -> None:
-        """Destroy the CEK. Idempotent."""
+        """Destroy the CEK. Idempotent. Raises BackendUnavailable where the token got lost meanwhile."""
         session, self._session = self._session, None
         if session is not None:
-            self._key.destroy(session, self._handle, CKR_OK)
+            self._key.destroy(session, self._handle, self._rv)
 
     def __enter__(self) -> Self:
         return self
@@ -188,6 +190,8 @@ class InTokenContentKey:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None:  # an operation may be under way; closing the session ends it and takes the CEK along
+            self._rv = CKR_FUNCTION_CANCELED
         self.close()
 
     def __repr__(self) -> str:
@@ -204,15 +208,17 @@ class InTokenRsaKey(RsaTokenKey):
         self.functions = connection.functions
         self._templates: dict[int, AesKeyTemplate] = {}
         self._tells_length = True
-        content: set[ContentEncryption] = set()
+        content = set(_IN_TOKEN_CONTENT)
         for oaep in self._candidates():
             mechanism = oaep_mechanism(oaep)
-            works = {enc for enc in (A128GCM, A192GCM, A256GCM) if self._try(oaep, byref(mechanism), enc)}
+            works = {enc for enc in _IN_TOKEN_CONTENT if self._try(oaep, byref(mechanism), enc)}
             if works:
                 self._keep(oaep, mechanism)
-                content |= works
+                content &= works  # what is declared works with every variant that is declared
         self.capabilities = Capabilities(
-            mode=UnwrapMode.IN_TOKEN, unwrap=frozenset(self._mechanisms), content=frozenset(content)
+            mode=UnwrapMode.IN_TOKEN,
+            unwrap=frozenset(self._mechanisms),
+            content=frozenset(content if self._mechanisms else ()),
         )
 
     def _try(self, oaep: RsaOaep, mechanism: Reference, enc: ContentEncryption) -> bool:
@@ -223,22 +229,21 @@ class InTokenRsaKey(RsaTokenKey):
         known = self._templates.get(enc.cek_bytes)
         # Luna wants CKA_VALUE_LEN in the template, SoftHSM refuses it: no standard order, so both are tried.
         for template in [known] if known else [AesKeyTemplate(), AesKeyTemplate(value_len=enc.cek_bytes)]:
-            session = self._try_session()
-            rv = session.unwrap(self.functions, mechanism, self._handle, encrypted_key, template)
-            if rv in LOST:
-                self._tried(session, well=False)
-                raise lost(rv)
-            if rv != CKR_OK:
-                self._tried(session, well=False)
-                continue
-            length = session.value_len(self.functions)
-            content_key = InTokenContentKey(self, session, session.new_handle)
-            opened = content_key.decrypt(iv, ciphertext, tag, _PROBE_TEXT) == _PROBE_TEXT
-            content_key.close()
-            if opened:
-                self._tells_length = self._tells_length and length == enc.cek_bytes
-                self._templates[enc.cek_bytes] = template
-                return True
+            with self._trial() as session:
+                rv = session.unwrap(self.functions, mechanism, self._handle, encrypted_key, template)
+                self._check_lost(session, rv)
+                if rv != CKR_OK:
+                    continue
+                length = session.value_len(self.functions)
+                rv = self.functions.decrypt_init(
+                    session.handle, session.gcm.prepare(iv, _PROBE_TEXT), session.new_handle
+                )
+                if rv == CKR_OK:
+                    rv = session.decrypt(self.functions, ciphertext + tag)
+                if rv == CKR_OK and session.output.take() == _PROBE_TEXT:
+                    self._tells_length = self._tells_length and length == enc.cek_bytes
+                    self._templates[enc.cek_bytes] = template
+                    return True
         return False
 
     def unwrap(
@@ -250,24 +255,34 @@ class InTokenRsaKey(RsaTokenKey):
             raise self.capabilities.refuse_unwrap(oaep, enc)
         cek = os.urandom(enc.cek_bytes)
         session = self._session(deadline)
-        template = self._templates[enc.cek_bytes]
-        rv = session.unwrap(self.functions, mechanism, self._handle, encrypted_key, template)
-        if rv != CKR_OK:
-            self._after_refusal(session, rv)
-            return MemoryContentKey(cek, enc)
-        if self._tells_length and session.value_len(self.functions) != enc.cek_bytes:
-            self.destroy(session, session.new_handle, CKR_OK)
-            return MemoryContentKey(cek, enc)
-        return InTokenContentKey(self, session, session.new_handle)
+        try:
+            rv = session.unwrap(self.functions, mechanism, self._handle, encrypted_key, self._templates[enc.cek_bytes])
+            if rv == CKR_OK:
+                if not self._tells_length or session.value_len(self.functions) == enc.cek_bytes:
+                    return InTokenContentKey(self, session, session.new_handle)
+                rv = self.functions.destroy_object(session.handle, session.new_handle)
+        except BaseException:
+            self._connection.discard(session)
+            raise
+        self._finish(session, rv)
+        return MemoryContentKey(cek, enc)
 
     def destroy(self, session: PooledSession, handle: int, rv: int) -> None:
-        """C_DestroyObject, and the session back to the pool; after an ``rv`` that is a loss, raises."""
-        if rv == CKR_OK:
-            rv = self.functions.destroy_object(session.handle, handle)
+        """C_DestroyObject, and the session back to the pool; after an ``rv`` that is no success, only the latter."""
+        try:
             if rv == CKR_OK:
-                self._connection.release(session)
-                return
-        self._give_up(session, rv)  # closing the session takes its objects with it
+                rv = self.functions.destroy_object(session.handle, handle)
+        except BaseException:
+            self._connection.discard(session)
+            raise
+        if rv == CKR_OK:
+            self._connection.release(session)
+        else:  # closing a session takes its objects with it
+            home = session.home
+            self._connection.discard(session)
+            if rv in LOST:
+                self._connection.lose(home)
+                raise lost(rv)
 
     def _permits(self, mechanism: int) -> bool:
         cek = secrets.token_bytes(_PROBE_BYTES)
@@ -276,25 +291,21 @@ class InTokenRsaKey(RsaTokenKey):
         else:
             numbers, size = self._public_key.public_numbers(), self.public_jwk.modulus_bytes
             encrypted_key = pow(int.from_bytes(cek, "big"), numbers.e, numbers.n).to_bytes(size, "big")
-        session = self._session(None)
         template = AesKeyTemplate(value_len=_PROBE_BYTES if mechanism == CKM_RSA_X_509 else None)
         wanted = byref(Mechanism.of(mechanism))
-        rv = session.unwrap(self.functions, wanted, self._handle, encrypted_key, template)
-        self._connection.discard(session)  # takes the object that was made with it
-        return rv == CKR_OK
+        with self._trial() as session:
+            return session.unwrap(self.functions, wanted, self._handle, encrypted_key, template) == CKR_OK
 
     def _lets_cek_out(self) -> bool:
         """Try what a thief of the PIN would: unwrap a CEK as readable, and read it."""
         cek = secrets.token_bytes(_PROBE_BYTES)
+        template = AesKeyTemplate(value_len=self._templates[_PROBE_BYTES].value_len, readable=True)
         for oaep, mechanism in self._mechanisms.items():
-            session = self._session(None)
             encrypted_key = oaep_encrypt(self._public_key, cek, oaep)
-            template = AesKeyTemplate(value_len=self._templates[_PROBE_BYTES].value_len, readable=True)
-            rv = session.unwrap(self.functions, mechanism, self._handle, encrypted_key, template)
-            read = rv == CKR_OK and session.value(self.functions) == cek
-            self._connection.discard(session)
-            if read:
-                return True
+            with self._trial() as session:
+                rv = session.unwrap(self.functions, mechanism, self._handle, encrypted_key, template)
+                if rv == CKR_OK and session.value(self.functions) == cek:
+                    return True
         return False
 
     def attributes(self) -> dict[str, bool | int | str | None]:
@@ -303,5 +314,5 @@ class InTokenRsaKey(RsaTokenKey):
         Where the length of a CEK is not checked, the module answers CKA_VALUE_LEN with something else than the
         length, and a CEK of another size than ``enc`` wants does open: a deviation that reports name.
         """
-        tried = {"cek_readable": self._lets_cek_out(), "cek_length_checked": self._tells_length}
-        return super().attributes() | tried
+        readable = self._lets_cek_out() if _PROBE_BYTES in self._templates else None
+        return super().attributes() | {"cek_readable": readable, "cek_length_checked": self._tells_length}

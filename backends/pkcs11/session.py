@@ -2,7 +2,9 @@
 """One session of the pool, with everything that its operations need prepared once."""
 
 import ctypes
+import sys
 from ctypes import byref, c_char, c_ulong, c_void_p, cast
+from typing import TYPE_CHECKING
 
 from pkcs11 import Session
 
@@ -20,6 +22,9 @@ from sealpass.backends.pkcs11.cryptoki import (
 )
 from sealpass.backends.pkcs11.objects import handle_of_session
 from sealpass.backends.pkcs11.return_values import CKR_OK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 OUTPUT_BYTES = 8192
 """Room for a modulus, and for the content of the longest token that the contract takes."""
@@ -62,10 +67,13 @@ class PooledSession:
         "home",
         "info",
         "output",
+        "reclaim",
         "session",
     )
 
     def __init__(self, session: Session, home: "list[PooledSession]", generation: int) -> None:
+        self.reclaim: Callable[[PooledSession], None] | None = None
+        """What the pool does where the last reference goes and nobody has given the session back."""
         self.session = session
         self.handle = handle_of_session(session)
         self.home = home
@@ -77,6 +85,18 @@ class PooledSession:
         self._new = c_ulong()
         self._length_value = c_ulong()
         self._length_query = Attribute(CKA_VALUE_LEN, cast(byref(self._length_value), c_void_p), ctypes.sizeof(c_ulong))
+
+    def __del__(self) -> None:
+        # An exception from outside (Ctrl-C, a worker's timeout) can come at any line, between two owners as well.
+        reclaim = getattr(self, "reclaim", None)
+        if reclaim is not None and not sys.is_finalizing():
+            reclaim(self)
+
+    def replace(self, session: Session, generation: int) -> None:
+        """Go on with another session under the same buffers."""
+        self.session = session
+        self.handle = handle_of_session(session)
+        self.generation = generation
 
     @property
     def new_handle(self) -> int:

@@ -14,6 +14,7 @@ from sealpass.backends.pkcs11.library import Module
 from sealpass.backends.pkcs11.return_values import (
     CKR_OK,
     CKR_USER_ALREADY_LOGGED_IN,
+    REFUSED_PIN,
     login_failure,
     translate,
 )
@@ -24,20 +25,30 @@ from sealpass.core.uri import KeyUri
 _log = logging.getLogger(__name__)
 
 
+def _version(text: str) -> tuple[int, int]:
+    """RFC 7512 section 2.3: a library-version without a minor part means minor 0."""
+    major, _, minor = text.partition(".")
+    return int(major), int(minor or 0)
+
+
 def _matches(uri: KeyUri, module: Module, slot: Slot, token: Token) -> bool:
     """RFC 7512 section 2.3: every attribute given must equal; blank padding is no part of a value."""
     library = module.library
+    version = uri.text("library-version")
+    if version is not None and _version(version) != tuple(library.library_version):
+        return False
+    slot_id = uri.text("slot-id")
+    if slot_id is not None and int(slot_id) != slot.slot_id:
+        return False
     found = {
         "token": token.label,
         "serial": token.serial.decode("utf-8", errors="replace").strip("\0 "),
         "manufacturer": token.manufacturer_id,
         "model": token.model,
-        "slot-id": str(slot.slot_id),
         "slot-description": slot.slot_description,
         "slot-manufacturer": slot.manufacturer_id,
         "library-manufacturer": library.manufacturer_id,
         "library-description": library.library_description,
-        "library-version": "{}.{}".format(*library.library_version),
     }
     return all(uri.path.get(name) is None or uri.text(name) == value for name, value in found.items())
 
@@ -72,12 +83,16 @@ def find_slot(uri: KeyUri, module: Module) -> Slot:
     return found[0][0]
 
 
-class RefusedPin:
-    """Remembers, as a keyed hash, the last PIN that a token refused: a loop that sent it again would lock the token."""
+class PinMemory:
+    """What this process knows of the PINs of one token, as keyed hashes.
+
+    A PIN that the token refused is never sent again, however often a key is opened: a loop would lock the token.
+    """
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(16)
         self._refused: bytes | None = None
+        self._accepted: bytes | None = None
 
     def _digest(self, pin: bytes) -> bytes:
         return hashlib.blake2b(pin, key=self._key).digest()
@@ -87,52 +102,66 @@ class RefusedPin:
         if self._refused is not None and self._digest(pin) == self._refused:
             raise AuthenticationFailed("the token refused this PIN before; it is not sent again")
 
-    def remember(self, pin: bytes) -> None:
-        """The token refused this PIN."""
-        self._refused = self._digest(pin)
+    def was_accepted(self, pin: bytes) -> bool:
+        """Whether it is the PIN that the token took last."""
+        return self._accepted is not None and self._digest(pin) == self._accepted
+
+    def learn(self, pin: bytes, rv: int) -> None:
+        """What C_Login answered to it."""
+        if rv == CKR_OK:
+            self._accepted, self._refused = self._digest(pin), None
+        elif rv in REFUSED_PIN:
+            self._refused = self._digest(pin)
+
+
+_memories: dict[tuple[str, bytes, str, int], PinMemory] = {}
+
+
+def pin_memory(module: Module, token: Token, user_type: int) -> PinMemory:
+    """The one memory of a token in this process; the PIN of keys (CKU_CONTEXT_SPECIFIC) may be another one."""
+    return _memories.setdefault((module.path, token.serial, token.label, user_type), PinMemory())
 
 
 class Login:
-    """Logs a session's token in. Login belongs to the token and the process, not to a session (PKCS#11 section 5.6).
-
-    A PIN that the token refused is never sent again by this object: a restart loop would lock the token.
-    """
+    """Logs a session's token in. Login belongs to the token and the process, not to a session (PKCS#11 section 5.6)."""
 
     def __init__(self, uri: KeyUri, module: Module, *, force: bool) -> None:
         self._source = uri.text("pin-source")
         self._module = module
         self._force = force
-        self._refused = RefusedPin()
 
     def __call__(self, slot: Slot, session_handle: int) -> None:
         """Log in; raises AuthenticationFailed, ConfigError (no PIN source), BackendUnavailable."""
-        flags = slot.get_token().flags  # fetched anew: Token.flags is a snapshot
-        if TokenFlag.LOGIN_REQUIRED not in flags:
+        token = slot.get_token()  # fetched anew: its flags are a snapshot
+        if TokenFlag.LOGIN_REQUIRED not in token.flags:
             return
-        protected_path = TokenFlag.PROTECTED_AUTHENTICATION_PATH in flags
+        protected_path = TokenFlag.PROTECTED_AUTHENTICATION_PATH in token.flags
         if self._source is None and not protected_path:
             raise ConfigError("the token wants a PIN", hint="add ?pin-source=file:PATH or env:NAME to the URI")
-        self._check(flags)
-        pin = None if self._source is None else read_secret(self._source, "pin-source").encode("utf-8")
-        if pin is not None:
-            self._refused.check(pin)
-        rv = self._module.functions.login(session_handle, CKU_USER, pin, len(pin or b""))
-        if rv in (CKR_OK, CKR_USER_ALREADY_LOGGED_IN):
-            return
-        failure = login_failure(rv)
-        if pin is not None and isinstance(failure, AuthenticationFailed):
-            self._refused.remember(pin)
-        raise failure
+        check_pin_flags(token.flags, force=self._force)
+        if self._source is None:
+            rv = self._module.functions.login(session_handle, CKU_USER, None, 0)
+        else:
+            pin = read_secret(self._source, "pin-source").encode("utf-8")
+            memory = pin_memory(self._module, token, CKU_USER)
+            if not self._force:
+                memory.check(pin)
+            rv = self._module.functions.login(session_handle, CKU_USER, pin, len(pin))
+            memory.learn(pin, rv)
+        if rv not in (CKR_OK, CKR_USER_ALREADY_LOGGED_IN):
+            raise login_failure(rv)
 
-    def _check(self, flags: TokenFlag) -> None:
-        if TokenFlag.USER_PIN_LOCKED in flags:
-            raise AuthenticationFailed("the token's user PIN is locked", hint="the security officer can set a new PIN")
-        if TokenFlag.USER_PIN_INITIALIZED not in flags:
-            raise AuthenticationFailed("the token has no user PIN yet", hint="initialise the token's user PIN first")
-        if TokenFlag.USER_PIN_FINAL_TRY in flags and not self._force:
-            raise AuthenticationFailed(
-                "one more wrong PIN locks the token; not trying",
-                hint="check the PIN by hand, then pass --force-login (force_login=True) once",
-            )
-        if TokenFlag.USER_PIN_COUNT_LOW in flags:
-            _log.warning("somebody has sent a wrong PIN to this token since the last login")
+
+def check_pin_flags(flags: TokenFlag, *, force: bool) -> None:
+    """Raise AuthenticationFailed where sending a PIN is useless, or may lock the token."""
+    if TokenFlag.USER_PIN_LOCKED in flags:
+        raise AuthenticationFailed("the token's user PIN is locked", hint="the security officer can set a new PIN")
+    if TokenFlag.USER_PIN_INITIALIZED not in flags:
+        raise AuthenticationFailed("the token has no user PIN yet", hint="initialise the token's user PIN first")
+    if TokenFlag.USER_PIN_FINAL_TRY in flags and not force:
+        raise AuthenticationFailed(
+            "one more wrong PIN locks the token; not trying",
+            hint="check the PIN by hand, then pass --force-login (force_login=True) once",
+        )
+    if TokenFlag.USER_PIN_COUNT_LOW in flags:
+        _log.warning("somebody has sent a wrong PIN to this token since the last login")

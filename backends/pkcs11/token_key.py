@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every key in a token shares: its sessions, its handle through recoveries, its own PIN, its reports."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import Self
 
 from pkcs11 import Attribute, Object, Session
 from pkcs11.exceptions import PKCS11Error
@@ -22,11 +24,13 @@ from sealpass.backends.pkcs11.return_values import (
     translate,
 )
 from sealpass.backends.pkcs11.session import PooledSession
-from sealpass.backends.pkcs11.token import RefusedPin
+from sealpass.backends.pkcs11.token import check_pin_flags, pin_memory
 from sealpass.backends.secret_source import read_secret
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import BackendUnavailable, ConfigError
 from sealpass.core.uri import KeyUri
+
+_PROBE_SECONDS = 1.0
 
 
 class TokenKey:
@@ -40,7 +44,6 @@ class TokenKey:
         self._epoch = connection.epoch
         self._closed = False
         self._pin_source = uri.text("key-pin-source")
-        self._refused_pin = RefusedPin()
         self._always_authenticate = read(key, Attribute.ALWAYS_AUTHENTICATE) is True
         if self._always_authenticate and self._pin_source is None:
             raise ConfigError(
@@ -51,7 +54,7 @@ class TokenKey:
     # -- sessions ------------------------------------------------------------------------------------------------
 
     def _session(self, deadline: Deadline | None) -> PooledSession:
-        """A session of the pool in which ``_handle`` is valid."""
+        """A session of the pool in which ``_handle`` is valid. Give it back with _finish, or discard it."""
         if self._closed:
             raise ConfigError("the key is closed")
         if deadline is not None:
@@ -61,44 +64,51 @@ class TokenKey:
             self._find_again(session)
         return session
 
+    @contextmanager
+    def _trial(self) -> Iterator[PooledSession]:
+        """A session for trying what a key can do, thrown away with the operation or object that is left in it."""
+        session = self._connection.acquire(None)
+        try:
+            yield session
+        finally:
+            self._connection.discard(session)
+
     def _find_again(self, session: PooledSession) -> None:
         """After a recovery: handles are new, and the key must be the same key."""
         epoch = self._connection.epoch
         try:
             key = find_key(session.session, self.uri)
-            same = self._is_same_key(session.session, key)
+            if not self._is_same_key(session.session, key):
+                raise ConfigError("the token answers to the URI with another key than before")  # noqa: TRY301
         except BaseException:
             self._connection.discard(session)
             raise
-        if not same:
-            self._connection.release(session)
-            raise ConfigError("the token answers to the URI with another key than before")
         self._handle = handle_of(key)
         self._epoch = epoch
 
     def _is_same_key(self, session: Session, key: Object) -> bool:
         raise NotImplementedError
 
-    def _start(self, session: PooledSession, rv: int, mechanism: Reference, deadline: Deadline | None) -> PooledSession:
-        """C_DecryptInit refused, which no ciphertext can cause: once more where an old operation was left over."""
+    def _start(self, session: PooledSession, rv: int, mechanism: Reference) -> None:
+        """What to do where C_DecryptInit refused, which no ciphertext can cause: once more, or raise."""
         if rv == CKR_OPERATION_ACTIVE:
-            self._connection.discard(session)
-            session = self._session(deadline)
+            self._connection.renew(session)
             rv = self._functions.decrypt_init(session.handle, mechanism, self._handle)
-            if rv == CKR_OK:
-                return session
-        self._give_up(session, rv)
-        raise BackendUnavailable(f"the token does not start the operation: {name_of(rv)}", retryable=False)
+        if rv != CKR_OK:
+            self._check_lost(session, rv)
+            raise BackendUnavailable(f"the token does not start the operation: {name_of(rv)}", retryable=False)
 
-    def _after_refusal(self, session: PooledSession, rv: int) -> None:
-        """Give the session back after an operation that the token refused; raises BackendUnavailable for a loss."""
-        if rv in REFUSED_INPUT:
+    def _check_lost(self, session: PooledSession, rv: int) -> None:
+        """End the epoch and raise BackendUnavailable where session, login or token are gone."""
+        if rv in LOST:
+            self._connection.lose(session.home)
+            raise lost(rv)
+
+    def _finish(self, session: PooledSession, rv: int) -> None:
+        """Give the session back after an operation that ended with ``rv``; raises BackendUnavailable for a loss."""
+        if rv == CKR_OK or rv in REFUSED_INPUT:
             self._connection.release(session)
-        else:
-            self._give_up(session, rv)
-
-    def _give_up(self, session: PooledSession, rv: int) -> None:
-        """Do not use the session again; where token or login are gone, end the epoch and raise."""
+            return
         home = session.home
         self._connection.discard(session)
         if rv in LOST:
@@ -109,47 +119,44 @@ class TokenKey:
         """C_Login(CKU_CONTEXT_SPECIFIC): the key's own PIN, for the operation that was just started."""
         if not self._always_authenticate or self._pin_source is None:
             return
-        try:
-            pin = read_secret(self._pin_source, "key-pin-source").encode("utf-8")
-            self._refused_pin.check(pin)
-        except BaseException:
-            self._connection.discard(session)  # takes the started operation with it
-            raise
+        pin = read_secret(self._pin_source, "key-pin-source").encode("utf-8")
+        token = self._connection.slot.get_token()
+        memory = pin_memory(self._connection.module, token, CKU_CONTEXT_SPECIFIC)
+        memory.check(pin)
+        if not memory.was_accepted(pin):
+            check_pin_flags(token.flags, force=False)
         rv = self._functions.login(session.handle, CKU_CONTEXT_SPECIFIC, pin, len(pin))
+        memory.learn(pin, rv)
         if rv != CKR_OK:
-            self._give_up(session, rv)
-            self._refused_pin.remember(pin)
+            self._check_lost(session, rv)
             raise login_failure(rv)
 
-    def _try_session(self) -> PooledSession:
-        """A session for trying what a key can do; discard it after a refusal, which may have left it unusable."""
-        return self._connection.acquire(None)
+    def probe(self, deadline: Deadline | None = None) -> None:
+        """C_GetSessionInfo on a session of the pool; raises BackendUnavailable where token or login are gone.
 
-    def _tried(self, session: PooledSession, *, well: bool) -> None:
-        if well:
-            self._connection.release(session)
-        else:
-            self._connection.discard(session)
-
-    def probe(self) -> None:
-        """C_GetSessionInfo on a session of the pool; raises BackendUnavailable where token or login are gone."""
-        session = self._session(None)
-        rv = session.ask(self._functions)
-        if rv == CKR_OK and session.logged_in:
-            self._connection.release(session)
+        Where all sessions stay busy until the deadline there is nothing to say: the token is at work.
+        """
+        if self._closed:
+            raise ConfigError("the key is closed")
+        session = self._connection.acquire_if_free(deadline or Deadline.after(_PROBE_SECONDS))
+        if session is None:
             return
-        self._lost_session(session, rv)
-
-    def _lost_session(self, session: PooledSession, rv: int) -> NoReturn:
-        self._give_up(session, CKR_USER_NOT_LOGGED_IN if rv == CKR_OK else rv)
-        raise BackendUnavailable(f"the PKCS#11 session is not usable: {name_of(rv)}", retryable=True)
+        try:
+            rv = session.ask(self._functions)
+        except BaseException:
+            self._connection.discard(session)
+            raise
+        self._finish(session, rv if rv != CKR_OK or session.logged_in else CKR_USER_NOT_LOGGED_IN)
+        if rv != CKR_OK:
+            raise BackendUnavailable(f"the PKCS#11 session is not usable: {name_of(rv)}", retryable=True)
 
     # -- what reports ask ------------------------------------------------------------------------------------------
 
     def describe(self) -> dict[str, str]:
         """Module and token, for reports. Holds no secret."""
         try:
-            library, token = self._connection.module.library, self._connection.slot.get_token()
+            with self._connection.module.visit():
+                library, token = self._connection.module.library, self._connection.slot.get_token()
         except PKCS11Error as error:
             raise translate(error, "reading the token's information") from None
         return {

@@ -226,7 +226,7 @@ def test_initialising_again_spares_the_handles_of_before(softhsm2: SoftToken, mo
         connection.release(old)
         closed: list[object] = []
         monkeypatch.setattr(connection, "_close_session", lambda session, _: closed.append(session))
-        connection.quiesce()
+        connection.quiesce(Deadline.after(5))
         connection.module.reinitialise()
         monkeypatch.undo()
         monkeypatch.setattr(connection_module, "RETRY_SECONDS", 0.0)
@@ -310,3 +310,151 @@ def test_closing_logs_out(softhsm2: SoftToken) -> None:
         classes = {item[Attribute.CLASS] for item in session.get_objects()}
     assert ObjectClass.PUBLIC_KEY in classes
     assert ObjectClass.PRIVATE_KEY not in classes
+
+
+def test_a_module_is_not_finalised_under_calls_outside_the_pool(
+    softhsm2: SoftToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Initialising again waits for own sessions and new connections; where one does not end it does not happen."""
+    monkeypatch.setattr(connection_module, "QUIESCE_SECONDS", 0.05)
+    monkeypatch.setattr(connection_module, "RETRY_SECONDS", 0.0)
+    with open_key(softhsm2.shared_key(), failure_floor=0) as key:
+        assert isinstance(key, RsaTokenKey)
+        connection = key._connection
+        finalised: list[bool] = []
+        monkeypatch.setattr(connection.module, "reinitialise", lambda: finalised.append(True))
+        restart = connection._restart
+        answers = iter([True])
+
+        def away_once() -> None:
+            if next(answers, False):
+                raise BackendUnavailable("planted", retryable=True)
+            restart()
+
+        monkeypatch.setattr(connection, "_restart", away_once)
+        inside, leave_it = threading.Event(), threading.Event()
+
+        def visit() -> None:
+            with connection.own_session():
+                inside.set()
+                leave_it.wait(10)
+
+        visitor = threading.Thread(target=visit)
+        visitor.start()
+        inside.wait(10)
+        connection.lose(connection._idle)
+        with pytest.raises(BackendUnavailable, match="busy"):
+            works(key)
+        assert finalised == []
+        leave_it.set()
+        visitor.join()
+        answers = iter([True])
+        assert works(key)
+        assert finalised == [True]
+
+
+def test_an_own_session_of_before_closes_nobody_elses(softhsm2: SoftToken) -> None:
+    """A session outside the pool that outlives an initialisation leaves the new session with its number alone."""
+    with open_key(softhsm2.shared_key(), failure_floor=0) as key:
+        assert isinstance(key, RsaTokenKey)
+        connection = key._connection
+        with connection.own_session():
+            connection.quiesce(Deadline.after(5))
+            connection.module.reinitialise()
+            connection._next_attempt = 0.0
+            pooled = [connection.acquire(None) for _ in range(8)]
+        for session in pooled:
+            assert session.ask(connection.functions) == 0
+            connection.release(session)
+        assert works(key)
+
+
+def test_a_session_that_comes_back_while_the_epoch_ends_is_not_lost(key: RsaTokenKey) -> None:
+    """Whether it is released just before or just after, the count of open sessions comes out right."""
+    connection = key._connection
+
+    class EndingList(list):  # type: ignore[type-arg]
+        """A pool whose epoch ends in the moment that a session is put into it."""
+
+        def append(self, session: object) -> None:
+            connection.lose(self)
+            super().append(session)
+
+    session = connection.acquire(None)
+    with connection._changed:
+        connection._idle = session.home = EndingList(connection._idle)
+    connection.release(session)
+    assert connection._opened == 0
+    connection._next_attempt = 0.0
+    assert works(key)
+
+
+def test_a_deadline_bounds_the_wait_for_somebody_elses_recovery(key: RsaTokenKey) -> None:
+    """While another thread brings the module back, a call ends at its own deadline."""
+    connection = key._connection
+    connection.lose(connection._idle)
+    held, let_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with connection.module.lock:
+            held.set()
+            let_go.wait(10)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(10)
+    with pytest.raises(BackendUnavailable, match="bringing"):
+        connection.acquire(Deadline.after(0.01))
+    let_go.set()
+    holder.join()
+    assert works(key)
+
+
+def test_a_busy_pool_does_not_turn_junk_into_an_outage(softhsm2: SoftToken) -> None:
+    """Where no session is free for the probe, a bad token is still a bad token, and its failure is not late."""
+    with open_key(softhsm2.new_key() + "&max-sessions=1", failure_floor=0) as key:
+        assert isinstance(key, RsaTokenKey)
+        parsed = jwe.parse(token_for(key)[:-6] + "AAAAAA", jwe.plain_members)
+        connection = key._connection
+        taken: list[object] = []
+        unwrap = unwrapper(key).unwrap
+
+        class Busy:
+            """The key, whose only session is taken as soon as an unwrap has given it back."""
+
+            public_jwk, failure_floor, probe = key.public_jwk, key.failure_floor, staticmethod(key.probe)
+
+            @staticmethod
+            def unwrap(*arguments: object) -> object:
+                content_key = unwrap(*arguments)  # type: ignore[arg-type]
+                taken.append(connection.acquire(None))
+                return content_key
+
+        with pytest.raises(DecryptionFailed):
+            jwe.open_token(parsed, Busy(), lambda plaintext: plaintext)  # type: ignore[arg-type]
+        connection.release(taken.pop())  # type: ignore[arg-type]
+        assert works(key)
+
+
+def test_trouble_while_cleaning_up_a_failed_login_stays_ours(
+    softhsm2: SoftToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session that cannot be closed after a failed login does not let the binding's exception out."""
+    from pkcs11.exceptions import DeviceRemoved
+
+    from sealpass.backends.pkcs11 import token
+
+    class Doomed:
+        handle = 1
+
+        def close(self) -> None:
+            raise DeviceRemoved
+
+    monkeypatch.setattr(Connection, "_open_session", lambda *_, **__: Doomed())
+
+    def refuse(*_: object) -> None:
+        raise ConfigError("planted")
+
+    monkeypatch.setattr(token.Login, "__call__", refuse)
+    with pytest.raises(ConfigError, match="planted"):
+        open_key(softhsm2.shared_key())

@@ -15,7 +15,7 @@ from sealpass.backends.pkcs11.rsa_key import InTokenRsaKey, NativeRsaKey
 from sealpass.backends.registry import key_maker, open_key
 from sealpass.core import base64url, encrypt, jwe
 from sealpass.core.capabilities import UnwrapMode
-from sealpass.core.errors import ConfigError, UnsupportedAlgorithm
+from sealpass.core.errors import ConfigError, Error, UnsupportedAlgorithm
 from sealpass.core.protocols import as_unwrapper
 from tests.pkcs11.test_finding import rw_session
 from tests.support.soft_tokens import SoftToken
@@ -167,3 +167,52 @@ def test_a_key_for_both_modes_goes_by_the_uri(softhsm2: SoftToken) -> None:
                 half.destroy()
     with pytest.raises(UnsupportedAlgorithm, match="made for native"):
         open_key(softhsm2.shared_key() + "&unwrap-mode=in-token")
+
+
+def test_a_token_that_knows_no_restrictions_makes_the_key_and_says_so(
+    nss: SoftToken, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the token will not enforce is named in a warning; the key is made all the same."""
+    uri = nss.new_key(UnwrapMode.IN_TOKEN)
+    assert "CKA_ALLOWED_MECHANISMS" in caplog.text
+    # NSS takes CKA_UNWRAP_TEMPLATE in silence and does not enforce it: only trying tells.
+    with open_token_key(uri) as key:
+        assert key.attributes()["cek_readable"] is True
+
+
+def test_trouble_of_the_moment_does_not_drop_the_restrictions(
+    softhsm2: SoftToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device that is lost while the pair is made is BackendUnavailable; no unprotected key is made instead."""
+    from pkcs11.exceptions import DeviceError
+
+    from sealpass.backends.pkcs11 import key_making
+    from sealpass.core.errors import BackendUnavailable
+
+    tried: list[object] = []
+
+    def fail(restrictions: object) -> None:
+        tried.append(restrictions)
+        raise DeviceError
+
+    original = key_making._most_restricted
+    monkeypatch.setattr(key_making, "_most_restricted", lambda _, restrictions: original(fail, restrictions))  # type: ignore[arg-type]
+    with pytest.raises(BackendUnavailable):
+        softhsm2.new_key()
+    assert len(tried) == 1
+
+
+def test_a_refused_import_leaves_nothing(softhsm2: SoftToken, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the token takes one half of an imported pair and refuses the other, neither stays."""
+    from sealpass.backends.pkcs11 import key_making
+
+    monkeypatch.setitem(key_making._PUBLIC_USE[UnwrapMode.NATIVE], Attribute.MODULUS_BITS, 4096)  # no attribute to set
+    private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = private_key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    label = softhsm2.fresh_label()
+    with pytest.raises(Error):
+        key_maker(softhsm2.key_uri(label)).import_rsa(pem, UnwrapMode.NATIVE)
+    with rw_session(softhsm2) as session:
+        assert list(session.get_objects({Attribute.LABEL: label})) == []

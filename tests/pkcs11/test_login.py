@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Logging in: once, never twice with a wrong PIN, never into a locked token."""
 
+import secrets
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import cast
@@ -10,7 +11,7 @@ from pkcs11 import Slot
 from pkcs11.constants import TokenFlag
 
 from sealpass.backends.pkcs11.library import Module
-from sealpass.backends.pkcs11.return_values import CKR_DEVICE_ERROR, CKR_OK, CKR_PIN_INCORRECT
+from sealpass.backends.pkcs11.return_values import CKR_DEVICE_ERROR, CKR_FUNCTION_FAILED, CKR_OK, CKR_PIN_INCORRECT
 from sealpass.backends.pkcs11.token import Login
 from sealpass.backends.registry import open_key
 from sealpass.core.errors import AuthenticationFailed, BackendUnavailable, ConfigError, Error
@@ -27,13 +28,15 @@ class RecordingToken:
     flags: TokenFlag = READY
     answer: int = CKR_OK
     pins: list[bytes | None] = field(default_factory=list)
+    serial: bytes = field(default_factory=lambda: secrets.token_bytes(8))
+    label: str = "t"
 
     def login(self, _session: int, _user: int, pin: bytes | None, _length: int) -> int:
         self.pins.append(pin)
         return self.answer
 
     def make_login(self, query: str = "pin-source=env:TEST_PIN", *, force: bool = False) -> Login:
-        module = cast("Module", SimpleNamespace(functions=SimpleNamespace(login=self.login)))
+        module = cast("Module", SimpleNamespace(path="/module", functions=SimpleNamespace(login=self.login)))
         return Login(KeyUri.parse("pkcs11:token=t" + (f"?{query}" if query else "")), module, force=force)
 
     def slot(self) -> Slot:
@@ -46,13 +49,46 @@ def _pin(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_refused_pin_is_never_sent_again() -> None:
-    """After CKR_PIN_INCORRECT the same PIN is refused by us; the token sees it once."""
+    """After CKR_PIN_INCORRECT the same PIN is refused by us, in whatever key is opened next; the token sees it once."""
     token = RecordingToken(answer=CKR_PIN_INCORRECT)
-    login = token.make_login()
     for _ in range(3):
         with pytest.raises(AuthenticationFailed):
-            login(token.slot(), 1)
+            token.make_login()(token.slot(), 1)
     assert token.pins == [b"4711"]
+
+
+def test_force_sends_it_again() -> None:
+    """An operator who has reset the token to that very PIN can insist."""
+    token = RecordingToken(answer=CKR_PIN_INCORRECT)
+    with pytest.raises(AuthenticationFailed):
+        token.make_login()(token.slot(), 1)
+    token.answer = CKR_OK
+    token.make_login(force=True)(token.slot(), 1)
+    token.make_login()(token.slot(), 1)
+    assert len(token.pins) == 3
+
+
+@pytest.mark.parametrize("rv", [CKR_FUNCTION_FAILED, CKR_DEVICE_ERROR, 0x80000001], ids=hex)
+def test_a_passing_trouble_does_not_condemn_the_pin(rv: int) -> None:
+    """A C_Login that fails for another reason than the PIN is retryable, and the PIN is sent again."""
+    token = RecordingToken(answer=rv)
+    with pytest.raises(BackendUnavailable) as caught:
+        token.make_login()(token.slot(), 1)
+    assert caught.value.retryable
+    token.answer = CKR_OK
+    token.make_login()(token.slot(), 1)
+    assert len(token.pins) == 2
+
+
+def test_a_pin_that_is_no_unicode_is_refused_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Octets that are no UTF-8 in a variable are a ConfigError that holds neither them nor a cause that does."""
+    monkeypatch.setenv("TEST_PIN", "geheim-4711\udcff")
+    token = RecordingToken()
+    with pytest.raises(ConfigError) as caught:
+        token.make_login()(token.slot(), 1)
+    assert "geheim" not in repr(caught.value)
+    assert caught.value.__context__ is None
+    assert token.pins == []
 
 
 def test_a_corrected_pin_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,16 +149,6 @@ def test_a_missing_pin_source_says_what_to_add() -> None:
     with pytest.raises(ConfigError) as caught:
         token.make_login("")(token.slot(), 1)
     assert "pin-source" in caught.value.hint
-
-
-def test_a_lost_device_is_no_wrong_pin() -> None:
-    """CKR_DEVICE_ERROR at C_Login is BackendUnavailable, and the PIN may be sent again later."""
-    token = RecordingToken(answer=CKR_DEVICE_ERROR)
-    login = token.make_login()
-    for _ in range(2):
-        with pytest.raises(BackendUnavailable):
-            login(token.slot(), 1)
-    assert len(token.pins) == 2
 
 
 def test_a_wrong_pin_on_a_real_token(

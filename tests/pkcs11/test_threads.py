@@ -39,6 +39,15 @@ def test_plain_initialisation_makes_one_call_at_a_time(softhsm2: SoftToken) -> N
     assert stress(softhsm2.shared_key() + "&init-mode=plain") == 0
 
 
+def test_a_module_that_somebody_else_initialised_is_refused(softhsm2: SoftToken) -> None:
+    """Whether it has locking nobody can tell, so it is not used by several threads; init-mode=plain takes it."""
+    path, uri = softhsm2.uri.require("module-path"), softhsm2.shared_key()
+    found = run_module("initialised_before", path, uri).stdout.splitlines()
+    assert found[0].startswith("ConfigError")
+    assert "init-mode=plain" in found[0]
+    assert run_module("initialised_before", path, uri + "&init-mode=plain").stdout.splitlines() == ["open"]
+
+
 def test_the_function_list_is_the_one_of_the_module(softhsm2: SoftToken) -> None:
     """What we read from inside python-pkcs11's object is what C_GetFunctionList answers.
 

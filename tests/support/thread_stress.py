@@ -41,6 +41,13 @@ def main() -> int:
     end = time.monotonic() + seconds
 
     def work(me: int) -> None:
+        try:
+            busy(me)
+        except BaseException:
+            wrong[me] += 1
+            raise
+
+    def busy(me: int) -> None:
         while time.monotonic() < end:
             with key.unwrap(encrypted_key, RSA_OAEP, A256GCM) as content_key:
                 wrong[me] += content_key.decrypt(iv, ciphertext, tag, b"aad") != b"payload"

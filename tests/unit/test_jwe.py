@@ -210,7 +210,7 @@ class _Recorder:
         self.events.append("unwrap")
         return _Handle(secrets.token_bytes(enc.cek_bytes), enc)
 
-    def probe(self) -> None:
+    def probe(self, deadline: object = None) -> None:
         self.events.append("probe")
         if self._dead:
             raise BackendUnavailable("gone", retryable=True)
