@@ -240,8 +240,9 @@ def unwrap_password(
 ) -> str:
     """Take one password (secret) out of one token.
 
-    Raises TokenRejected or DecryptionFailed for what the sender sent, operator errors for the rest. A rejected form
-    or header leaves the nonce; everything later has spent it, BackendUnavailable included.
+    Raises TokenRejected or DecryptionFailed for what the sender sent, operator errors for the rest. A form, size or
+    header that the profile refuses leaves the nonce. Everything later has spent it: a header that is right in itself
+    and not what was announced (RejectReason.ANNOUNCEMENT), because only the record says so; BackendUnavailable, too.
     """
     parsed = profile.parse(token)
     if deadline is not None:
@@ -253,9 +254,9 @@ def unwrap_password(
     if (record.session, record.purpose, record.profile) != (session, purpose, profile.name):
         raise TokenRejected(RejectReason.NONCE, "the nonce was issued for something else")
     if header["alg"] != record.alg or header["enc"] not in record.encs:
-        raise TokenRejected(RejectReason.ALGORITHM, "alg or enc is not what was announced")
+        raise TokenRejected(RejectReason.ANNOUNCEMENT, "alg or enc is not what was announced")
     if header.get("kid", record.kid) != record.kid:
-        raise TokenRejected(RejectReason.HEADER, "kid is not the announced key")
+        raise TokenRejected(RejectReason.ANNOUNCEMENT, "kid is not the announced key")
     key = ring.find(record.kid)
     if key is None:
         raise TokenRejected(RejectReason.KEY_RETIRED, "the announced key has left the key ring")

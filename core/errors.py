@@ -37,13 +37,18 @@ def _rebuild(kind: type[Error], args: tuple[object, ...], members: dict[str, obj
 
 
 class RejectReason(StrEnum):
-    """Why a token was refused before any key was used: only facts its sender can see."""
+    """Why a token was refused before any key was used: only facts its sender can see.
+
+    SIZE, FORM, HEADER and ALGORITHM are decided before the nonce is looked at and leave it; the others spent it.
+    """
 
     SIZE = "size"
     FORM = "form"
     HEADER = "header"
     ALGORITHM = "algorithm"
     NONCE = "nonce"
+    ANNOUNCEMENT = "announcement"
+    """alg, enc or kid is not what was announced under the nonce."""
     KEY_RETIRED = "key-retired"
     LENGTH = "length"
 
@@ -80,6 +85,7 @@ class ConfigError(OperatorError):
     """A command, URI, configuration or file is wrong; trying again does not help."""
 
     code = "config"
+    hint = "put right what the message names; trying again alone does not help"
 
 
 class KeyNotFound(OperatorError):
@@ -107,6 +113,7 @@ class BackendUnavailable(OperatorError):
     """The device cannot be reached or is overloaded; ``retryable`` says whether the same call may succeed later."""
 
     code = "backend-unavailable"
+    hint = "check that the device is reachable and not overloaded; 'sealpass doctor URI' tries it"
 
     def __init__(self, message: str, *, retryable: bool, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)

@@ -13,16 +13,23 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sealpass.core import strict_json
 from sealpass.core.algorithms import MAX_RSA_BITS, MIN_RSA_BITS, OAEP_BY_JWE_NAME
-from sealpass.core.errors import ConfigError
+from sealpass.core.errors import ConfigError, UnsupportedAlgorithm
+
+
+def _unfit(message: str) -> UnsupportedAlgorithm:
+    return UnsupportedAlgorithm(message, hint=f"make an RSA key of {MIN_RSA_BITS} bits or more")
 
 
 def check_rsa_public_key(public_key: rsa.RSAPublicKey) -> None:
-    """Refuse what RFC 7518 section 4.3 and common sense refuse; raises ConfigError."""
+    """Refuse what RFC 7518 section 4.3 and common sense refuse; raises UnsupportedAlgorithm."""
     if not MIN_RSA_BITS <= public_key.key_size <= MAX_RSA_BITS:
-        raise ConfigError(f"the RSA key has {public_key.key_size} bits; {MIN_RSA_BITS} to {MAX_RSA_BITS} are allowed")
-    exponent = public_key.public_numbers().e
+        raise _unfit(f"the RSA key has {public_key.key_size} bits; {MIN_RSA_BITS} to {MAX_RSA_BITS} are allowed")
+    numbers = public_key.public_numbers()
+    if numbers.n % 2 == 0:
+        raise _unfit("the RSA key's modulus is even, so it is not a product of two primes")
+    exponent = numbers.e
     if exponent == 1 or exponent % 2 == 0:
-        raise ConfigError("the RSA key's public exponent is not an odd number above 1")
+        raise _unfit("the RSA key's public exponent is not an odd number above 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,7 @@ class PublicJwk:
 
     @classmethod
     def from_public_key(cls, public_key: rsa.RSAPublicKey) -> "PublicJwk":
-        """From a cryptography public key; raises ConfigError where the key is too weak."""
+        """From a cryptography public key; raises UnsupportedAlgorithm where the key is too weak."""
         from jwcrypto import jwk
 
         check_rsa_public_key(public_key)
@@ -87,7 +94,10 @@ class PublicJwk:
             raise ConfigError("the JWK's n and e are not an RSA public key") from None
         if not isinstance(public_key, rsa.RSAPublicKey):
             raise ConfigError("the JWK is not an RSA key")
-        found = cls.from_public_key(public_key)
+        try:
+            found = cls.from_public_key(public_key)
+        except UnsupportedAlgorithm as error:
+            raise ConfigError(str(error)) from None
         if (found.n, found.e) != (members["n"], members["e"]):
             raise ConfigError("the JWK's n or e is not in its shortest base64url form (RFC 7518 section 6.3.1)")
         return found

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+from weakref import WeakSet
 
 from sealpass.core.errors import BackendUnavailable
 
@@ -71,25 +72,19 @@ class MemoryNonceStore:
         self._per_session = per_session
         self._clock = clock
         self._start_empty()
+        _STORES.add(self)
 
     def _start_empty(self) -> None:
-        self._process = os.getpid()
         self._lock = threading.Lock()
         self._records: dict[str, tuple[float, NonceRecord]] = {}
         self._sessions: dict[str, deque[str]] = {}
-
-    def _own(self) -> threading.Lock:
-        """The lock; after a fork the child begins with nothing, or one nonce would work once in every process."""
-        if self._process != os.getpid():
-            self._start_empty()
-        return self._lock
 
     def __len__(self) -> int:
         return len(self._records)
 
     def put(self, record: NonceRecord) -> None:
         """See :class:`NonceStore`."""
-        with self._own():
+        with self._lock:
             if len(self._records) >= self._capacity:
                 self._drop_expired()
             own = self._sessions.get(record.session)
@@ -106,7 +101,7 @@ class MemoryNonceStore:
 
     def consume(self, nonce: str) -> NonceRecord | None:
         """See :class:`NonceStore`."""
-        with self._own():
+        with self._lock:
             entry = self._records.pop(nonce, None)
             if entry is None:
                 return None
@@ -129,3 +124,15 @@ class MemoryNonceStore:
                 return
             del self._records[nonce]
             self._forget(record)
+
+
+_STORES: WeakSet[MemoryNonceStore] = WeakSet()
+
+
+def _start_empty_after_fork() -> None:
+    """Empty the child's stores while it has one thread, or a nonce would work once in every process."""
+    for store in _STORES:
+        store._start_empty()  # noqa: SLF001 - the class's own business, in one place for all its stores
+
+
+os.register_at_fork(after_in_child=_start_empty_after_fork)

@@ -111,10 +111,8 @@ class KeyUri:
                 hint="for example pkcs11:token=NAME;object=LABEL or software:path=key.pem",
             )
         scheme = scheme.lower()
-        path_text, question, query_text = rest.partition("?")
+        path_text, _, query_text = rest.partition("?")
         path = _split(path_text, ";", _path_characters(scheme))
-        if question and not query_text:
-            raise ConfigError("key URI: nothing follows the '?'")
         query = _split(query_text, "&", frozenset(_QUERY_CHARACTERS))
         for name, reason in _FORBIDDEN_QUERY.items():
             if name in query or name in path:
@@ -187,7 +185,11 @@ class KeyUri:
         query = "&".join(f"{name}={_encode(value, in_query)}" for name, value in self.query.items())
         return f"{self.scheme}:{path}" + (f"?{query}" if query else "")
 
-    def __repr__(self) -> str:
-        shown = KeyUri(self.scheme, _mask(self.path), _mask(self.query))
+    def shown(self) -> str:
+        """The URI for logs and messages, before a backend has checked it: what may be a secret is ``***``."""
+        masked = KeyUri(self.scheme, _mask(self.path), _mask(self.query))
         # Userinfo of a URL is the one place where a secret fits into an attribute that we accept.
-        return f"KeyUri({re.sub(r'//[^/?&]*@', '//***@', str(shown))!r})"
+        return re.sub(r"//[^/?&]*@", "//***@", str(masked))
+
+    def __repr__(self) -> str:
+        return f"KeyUri({self.shown()!r})"

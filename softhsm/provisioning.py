@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sealpass.backends.private_file import write_private_file
 from sealpass.core.errors import ConfigError, MissingDependency
 from sealpass.softhsm import nss, softhsm2
 
@@ -54,6 +55,8 @@ def provision(kind: str = "softhsm2", directory: Path | None = None, token: str 
         raise ConfigError(f"no soft token of kind '{kind}'", hint=f"kinds: {', '.join(KINDS)}")
     if not token or len(token.encode("utf-8")) > _LABEL_BYTES:
         raise ConfigError("a token label has 1 to 32 bytes (PKCS#11 CK_TOKEN_INFO)")
+    if token != token.strip(" "):
+        raise ConfigError("a token label neither begins nor ends with a blank: PKCS#11 pads labels with blanks")
     where = (directory or default_directory(kind)).absolute()
     try:
         where.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -75,7 +78,13 @@ def _locked(directory: Path) -> Iterator[None]:
 
 
 def _keep_pin(path: Path) -> None:
-    if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write("".join(secrets.choice("0123456789") for _ in range(_PIN_DIGITS)) + "\n")
+    """Draw the PIN where there is none yet; an interrupted run leaves the whole of it or nothing."""
+    if path.exists():
+        if path.stat().st_size == 0:
+            raise ConfigError(f"{path} is empty", hint="put the PIN back, or remove the file if there is no token yet")
+        return
+    pin = "".join(secrets.choice("0123456789") for _ in range(_PIN_DIGITS)) + "\n"
+    temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    write_private_file(temporary, pin.encode("ascii"))
+    temporary.replace(path)

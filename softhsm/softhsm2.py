@@ -40,7 +40,8 @@ def provision(directory: Path, token: str) -> tuple[str, dict[str, str], bool]:
         temporary.replace(config)
     environment = {CONFIG_VARIABLE: str(config)}
     child = subprocess.run(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-m", "sealpass.softhsm.initialise", str(module), token, str(directory)],
+        # -P: what lies in the current directory is not to be imported where PINs are read
+        [sys.executable, "-P", "-m", "sealpass.softhsm.initialise", str(module), token, str(directory)],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,

@@ -8,20 +8,21 @@ from collections.abc import Sequence
 import click
 
 from sealpass.cli import failures
-from sealpass.cli.output import close_output
+from sealpass.cli.output import close_output, log_as_warnings
 from sealpass.cli.root import COMPLETION_VARIABLE, PROGRAM, root
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; only ``SystemExit`` passes through."""
     arguments = tuple(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in arguments  # not among the parsed options, because parsing may be what fails
     try:
-        status = _run(arguments)
+        with log_as_warnings(as_json=as_json):
+            status = _run(arguments)
     except BrokenPipeError:
         status = failures.BROKEN_PIPE
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - every failure ends here, as one line
-        # Looked up here and not among the parsed options, because parsing may be what failed.
-        status = failures.report(error, as_json="--json" in arguments, debug="--debug" in arguments)
+        status = failures.report(error, as_json=as_json, debug="--debug" in arguments)
     finally:
         close_output()
     return status

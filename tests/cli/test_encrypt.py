@@ -158,6 +158,7 @@ def test_a_key_beside_an_announcement_is_pinned(
         (["server.jwk", "--nonce", "n-1", "--enc", "A128GCM"], "A128GCM"),
         (["server.jwk", "--nonce", "n-1", "--alg", "RSA-OAEP"], "--allow-sha1"),
         (["sha1.jwk", "--nonce", "n-1"], "--allow-sha1"),
+        (["--info", "sha1.json"], "--allow-sha1"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(
@@ -168,6 +169,7 @@ def test_what_does_not_fit_together_is_refused(
     (tmp_path / "e2ee.json").write_text(information(public_jwk))
     (tmp_path / "broken.json").write_text("{")
     (tmp_path / "sha1.jwk").write_text(json.dumps(public_jwk.to_dict("RSA-OAEP")))
+    (tmp_path / "sha1.json").write_text(information(public_jwk, alg="RSA-OAEP"))
     ran = run("encrypt", *arguments, stdin=PASSWORD)
     assert (ran.status, ran.out) == (2, b"")
     assert says in ran.err
@@ -177,6 +179,15 @@ def test_an_environment_variable_is_no_contradiction(run: Run, tmp_path: Path, p
     """SEALPASS_PROFILE is a default; an announcement of another profile wins over it."""
     (tmp_path / "e2ee.json").write_text(information(public_jwk))
     assert run("encrypt", "--info", "e2ee.json", stdin=PASSWORD, SEALPASS_PROFILE="airlock-jwe").status == 0
+
+
+def test_an_announced_sha1_is_an_opt_in_too(run: Run, tmp_path: Path, public_jwk: PublicJwk, jwk_file: str) -> None:
+    """With --allow-sha1 an announcement of RSA-OAEP is followed, with a pinned key and without."""
+    (tmp_path / "e2ee.json").write_text(information(public_jwk, alg="RSA-OAEP"))
+    for pinned in ((), (jwk_file,)):
+        ran = run("encrypt", *pinned, "--info", "e2ee.json", "--allow-sha1", stdin=PASSWORD)
+        assert ran.status == 0
+        assert header_of(ran.text)["alg"] == "RSA-OAEP"
 
 
 def test_sha1_is_an_opt_in(run: Run, tmp_path: Path, public_jwk: PublicJwk) -> None:

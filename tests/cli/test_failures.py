@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import importlib
 import json
+import logging
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -66,7 +67,31 @@ def test_every_error_has_its_exit_status_and_code(
     members = json.loads(captured.err)["error"]
     assert set(members) == {"code", "message", "hint"}
     assert members["code"] == code
-    assert members["hint"] != ""
+    assert members["hint"] or code == "interrupted"
+
+
+@pytest.mark.parametrize("debug", [[], ["--debug"]])
+def test_what_the_library_logs_is_a_warning_of_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], debug: list[str]
+) -> None:
+    """One line with the command's name in front; with --json an object, as every line on standard error."""
+
+    def log_and_fail(*_arguments: Any, **_options: Any) -> NoReturn:
+        logger = logging.getLogger("sealpass.backends.some.device")
+        logger.info("not worth a line")
+        logger.warning("somebody has\nsent a wrong PIN %d times", 2)
+        raise ConfigError("no")
+
+    monkeypatch.setattr("sealpass.cli.doctor.open_key", log_and_fail)
+    for _ in range(2):  # a second run in one process says it once, too
+        assert main([*debug, "doctor", "software:path=x"]) == 2
+        first, *others = capsys.readouterr().err.splitlines()
+        assert first == "sealpass: warning: somebody has sent a wrong PIN 2 times"
+        assert not any("wrong PIN" in line for line in others if not line.startswith("    "))
+    assert main([*debug, "doctor", "software:path=x", "--json"]) == 2
+    warning, error = map(json.loads, capsys.readouterr().err.splitlines())
+    assert warning == {"warning": {"message": "somebody has sent a wrong PIN 2 times"}}
+    assert error["error"]["code"] == "config"
 
 
 def test_an_error_is_one_line_and_a_hint(run: Run) -> None:
@@ -82,9 +107,9 @@ def test_an_error_without_a_hint_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Where there is nothing to advise, nothing is said."""
-    monkeypatch.setattr("sealpass.cli.doctor.open_key", raising(ConfigError("two\nlines")))
+    monkeypatch.setattr("sealpass.cli.doctor.open_key", raising(click.ClickException("two\nlines")))
     assert main(["doctor", "software:path=x"]) == 2
-    assert capsys.readouterr().err == "sealpass: error [config]: two lines\n"
+    assert capsys.readouterr().err == "sealpass: error [usage]: two lines\n"
 
 
 @pytest.mark.parametrize(

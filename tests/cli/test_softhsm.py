@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
 import shlex
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def test_init_finds_what_it_made(run: Run, tmp_path: Path) -> None:
     second = run("softhsm", "init", "--dir", "token", "--json")
     assert first.json == second.json
     assert first.json["config"] == {"SOFTHSM2_CONF": str(tmp_path / "token" / "softhsm2.conf")}
-    assert "found" in second.err
+    assert json.loads(second.err) == {"info": {"message": "found the token 'sealpass'"}}
 
 
 def test_a_fresh_token_serves_the_whole_round(run: Run, tmp_path: Path) -> None:

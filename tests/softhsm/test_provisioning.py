@@ -7,6 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -90,6 +91,40 @@ def test_an_interrupted_run_is_finished_by_the_next(tmp_path: Path) -> None:
     assert run_in(first, "keys", "list", first.uri).returncode == 0
 
 
+def test_nothing_is_imported_from_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pkcs11.py that somebody left where the command is run does not get to the PINs."""
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "pkcs11.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.chdir(here)
+    assert provision("softhsm2", tmp_path / "store").created
+    assert not (tmp_path / "ran").exists()
+
+
+def _interrupt(*_arguments: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("where", ["secrets.choice", "os.fsync", "pathlib.Path.replace"])
+def test_an_interrupt_leaves_no_empty_pin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """Wherever the drawing of a PIN is interrupted, the next run begins anew and is not stopped by half a file."""
+    with monkeypatch.context() as patched:
+        patched.setattr(where, _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            provision("softhsm2", tmp_path)
+    assert not (tmp_path / "pin").exists()
+    assert provision("softhsm2", tmp_path).created
+
+
+def test_an_empty_pin_file_is_neither_used_nor_replaced(tmp_path: Path) -> None:
+    """There may be a token whose PIN somebody lost: another PIN would only lock it."""
+    (tmp_path / "pin").touch()
+    with pytest.raises(ConfigError, match="pin is empty") as caught:
+        provision("softhsm2", tmp_path)
+    assert "remove" in caught.value.hint
+    assert (tmp_path / "pin").read_bytes() == b""
+
+
 def test_two_at_a_time_make_one_token(tmp_path: Path) -> None:
     """Provisioning the same directory from two threads at once makes the token once."""
     with ThreadPoolExecutor(2) as pool:
@@ -116,6 +151,14 @@ def test_a_label_that_does_not_fit_is_refused(tmp_path: Path, label: str) -> Non
     """CK_TOKEN_INFO has room for 32 bytes; a longer label would be cut and never found."""
     with pytest.raises(ConfigError, match="32 bytes"):
         provision("softhsm2", tmp_path, label)
+
+
+@pytest.mark.parametrize("label", [" a", "a ", " "])
+def test_a_label_with_blanks_around_it_is_refused(tmp_path: Path, label: str) -> None:
+    """PKCS#11 pads labels with blanks, so the token would never be found under this one."""
+    with pytest.raises(ConfigError, match="blank"):
+        provision("softhsm2", tmp_path, label)
+    assert not (tmp_path / "pin").exists()
 
 
 def test_an_unknown_kind_names_the_known_ones(tmp_path: Path) -> None:

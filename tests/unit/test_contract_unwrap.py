@@ -192,9 +192,9 @@ def _another_base64_form(nonce: str) -> str:
 
 
 NONCE_SPENT: dict[str, tuple[RejectReason, Make]] = {
-    "kid-of-another-key": (RejectReason.HEADER, _changed(kid="x" * 43)),
-    "kid-empty": (RejectReason.HEADER, _changed(kid="")),
-    "kid-path": (RejectReason.HEADER, _changed(kid="../../etc/passwd")),
+    "kid-of-another-key": (RejectReason.ANNOUNCEMENT, _changed(kid="x" * 43)),
+    "kid-empty": (RejectReason.ANNOUNCEMENT, _changed(kid="")),
+    "kid-path": (RejectReason.ANNOUNCEMENT, _changed(kid="../../etc/passwd")),
     "encrypted-key-short": (RejectReason.LENGTH, _cut(tokens.ENCRYPTED_KEY, 255)),
     "encrypted-key-long": (RejectReason.LENGTH, _cut(tokens.ENCRYPTED_KEY, 257)),
     "encrypted-key-one-byte": (RejectReason.LENGTH, _cut(tokens.ENCRYPTED_KEY, 1)),
@@ -289,7 +289,7 @@ def test_sha1_is_an_opt_in(software_ring: KeyRing, profile: Profile) -> None:
     assert information.alg == "RSA-OAEP-256"
     public_key = information.public_key.public_key()
     downgraded = tokens.build(public_key, flow.header(information, alg="RSA-OAEP"), tokens.padded_payload(PASSWORD))
-    assert refused(flow, downgraded) is RejectReason.ALGORITHM
+    assert refused(flow, downgraded) is RejectReason.ANNOUNCEMENT
     assert flow.is_spent(information)
 
 
@@ -302,7 +302,7 @@ def test_enc_that_was_not_announced_spends_the_nonce(software_key: Unwrapper) ->
     assert record.encs == ("A128GCM", "A256GCM")
     only_256 = type(record)(**{name: getattr(record, name) for name in record.__slots__} | {"encs": ("A256GCM",)})
     flow.nonces.put(only_256)
-    assert refused(flow, flow.token(information, enc="A128GCM")) is RejectReason.ALGORITHM
+    assert refused(flow, flow.token(information, enc="A128GCM")) is RejectReason.ANNOUNCEMENT
     assert flow.is_spent(information)
 
 

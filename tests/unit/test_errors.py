@@ -95,6 +95,7 @@ def test_reject_reasons_are_the_published_ones() -> None:
         "header",
         "algorithm",
         "nonce",
+        "announcement",
         "key-retired",
         "length",
     }
@@ -107,12 +108,22 @@ def test_hint_of_the_raiser_wins_over_the_hint_of_the_class() -> None:
     assert KeyNotFound("none").hint == KeyNotFound.hint
 
 
-@pytest.mark.parametrize(
-    "kind", [TokenRejected, DecryptionFailed, KeyNotFound, UnsupportedAlgorithm, AuthenticationFailed]
-)
-def test_classes_with_one_next_step_name_it(kind: type[Error]) -> None:
-    """Where only one thing can be done next, the class itself says which."""
-    assert kind.hint
+RAISED: list[Error] = [
+    TokenRejected(RejectReason.FORM, "no"),
+    DecryptionFailed(),
+    ConfigError("no"),
+    KeyNotFound("no"),
+    UnsupportedAlgorithm("no"),
+    AuthenticationFailed("no"),
+    BackendUnavailable("no", retryable=True),
+    MissingDependency("pkcs11", "pkcs11"),
+]
+
+
+def test_every_error_that_is_raised_has_a_hint() -> None:
+    """Whoever raises it need not think of one: the class has a next step for a person."""
+    assert {type(error) for error in RAISED} == set(error_classes()) - {Error, OperatorError}
+    assert [error.code for error in RAISED if not error.hint] == []
 
 
 @pytest.mark.parametrize("retryable", [True, False])

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from sealpass.core.errors import ConfigError
+from sealpass.core.errors import ConfigError, UnsupportedAlgorithm
 from sealpass.core.jwk import PublicJwk, check_rsa_public_key
 from sealpass.core.protocols import Unwrapper
 from tests.support import tokens
@@ -140,7 +140,7 @@ def test_size_of_the_modulus(bits: int, accepted: bool) -> None:  # noqa: FBT001
     if accepted:
         assert PublicJwk.from_public_key(_weak_key(bits)).modulus_bytes == bits // 8
     else:
-        with pytest.raises(ConfigError, match=f"{bits} bits"):
+        with pytest.raises(UnsupportedAlgorithm, match=f"{bits} bits"):
             PublicJwk.from_public_key(_weak_key(bits))
 
 
@@ -159,5 +159,12 @@ def test_refuses_public_exponents_that_do_not_encrypt(exponent: int) -> None:
         def public_numbers(self) -> rsa.RSAPublicNumbers:
             return rsa.RSAPublicNumbers(exponent, (1 << 2047) | 1)
 
-    with pytest.raises(ConfigError, match="exponent"):
+    with pytest.raises(UnsupportedAlgorithm, match="exponent"):
         check_rsa_public_key(_Key())  # type: ignore[arg-type]
+
+
+def test_refuses_an_even_modulus(members: dict[str, Any]) -> None:
+    """It is no product of two odd primes, and its factors are found at once."""
+    even = (int.from_bytes(tokens.decode(members["n"])) - 1).to_bytes(256)
+    with pytest.raises(ConfigError, match="modulus is even"):
+        PublicJwk.from_dict(members | {"n": tokens.encode(even)})

@@ -6,7 +6,7 @@ import json
 import pytest
 
 import sealpass
-from tests.support.processes import run_python
+from tests.support.process import run_python
 
 HEAVY = ("argon2", "boto3", "click", "cryptography", "hdrh", "jks", "jwcrypto", "pkcs11", "rich", "sqlalchemy")
 

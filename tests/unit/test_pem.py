@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from sealpass.core.errors import ConfigError
+from sealpass.core.errors import ConfigError, UnsupportedAlgorithm
 from sealpass.core.pem import load_rsa_private_key
 
 
@@ -48,14 +48,14 @@ def test_encrypted_keys_are_refused(key: rsa.RSAPrivateKey, form: PrivateFormat)
 @pytest.mark.parametrize("other", [ec.generate_private_key(ec.SECP256R1()), ed25519.Ed25519PrivateKey.generate()])
 def test_other_kinds_of_key_are_refused(other: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> None:
     """Only RSA unwraps."""
-    with pytest.raises(ConfigError, match="not an RSA key"):
+    with pytest.raises(UnsupportedAlgorithm, match="not an RSA key"):
         load_rsa_private_key(other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def test_weak_keys_are_refused() -> None:
     """RFC 7518 section 4.3."""
     weak = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - the point of the test
-    with pytest.raises(ConfigError, match="1024 bits"):
+    with pytest.raises(UnsupportedAlgorithm, match="1024 bits"):
         load_rsa_private_key(weak.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 

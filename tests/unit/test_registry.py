@@ -8,7 +8,7 @@ from sealpass.backends import registry
 from sealpass.backends.registry import family, key_maker, open_key, schemes
 from sealpass.core.errors import ConfigError, MissingDependency
 from sealpass.core.uri import KeyUri
-from tests.support.processes import run_python
+from tests.support.process import run_python
 
 
 def test_software_is_always_there() -> None:

@@ -21,6 +21,7 @@ from sealpass.core.oaep import oaep_encrypt
 from sealpass.core.protocols import Key, Opener, Sealed, Sealer, Unwrapper, as_unwrapper
 from sealpass.core.uri import KeyUri
 from tests.support import tokens
+from tests.support.process import run_python
 
 AES_KEY = bytes(range(32))
 AES_JWK = {"kty": "oct", "k": tokens.encode(AES_KEY), "kid": "id-1"}
@@ -95,6 +96,28 @@ def test_keys_are_never_overwritten(made: KeyUri, pem: bytes) -> None:
     assert _path(made).read_bytes() == before
 
 
+WRITE_ON_A_FULL_DISK = """
+import resource
+from sealpass.backends.registry import key_maker
+from sealpass.core.capabilities import UnwrapMode
+from sealpass.core.errors import ConfigError
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+try:
+    key_maker({uri!r}).create_rsa(2048, UnwrapMode.SOFTWARE)
+except ConfigError as error:
+    print(error)
+"""
+
+
+def test_a_write_that_fails_leaves_no_file(uri: str) -> None:
+    """Half a key would stand in the way of the next try; the error is one for the operator."""
+    path = _path(uri)
+    printed = run_python(WRITE_ON_A_FULL_DISK.format(uri=uri)).strip()
+    assert printed == f"cannot write {path}: File too large"
+    assert not path.exists()
+
+
 def test_links_to_nowhere_are_not_followed(uri: str, tmp_path: Path) -> None:
     """A prepared link does not make the key appear somewhere else."""
     _path(uri).symlink_to(tmp_path / "elsewhere")
@@ -141,7 +164,7 @@ def test_files_have_neither_token_nor_certificate(uri: str, pem: bytes) -> None:
 
 def test_weak_keys_are_not_imported(uri: str) -> None:
     """RFC 7518 section 4.3."""
-    with pytest.raises(ConfigError, match="1024 bits"):
+    with pytest.raises(UnsupportedAlgorithm, match="1024 bits"):
         key_maker(uri).import_rsa(_pem(1024), UnwrapMode.SOFTWARE)
     assert not _path(uri).exists()
 

@@ -84,9 +84,10 @@ def encrypt(  # noqa: PLR0913 - click passes every option by name
         if nonce is not None or alg is not None or enc is not None:
             raise _wrong_usage("--info holds nonce, alg and enc already")
         information = _announced(info)
-        rules = chosen_profile(information.profile, allow_sha1=True, pointer=pointer, nonce=None)
+        rules = chosen_profile(information.profile, allow_sha1=allow_sha1, pointer=pointer, nonce=None)
         if profile != rules.name and _given("profile"):
             raise ConfigError(f"the announcement is for profile {rules.name}, not {profile}")
+        rules = _narrowed(rules, information.alg, information.enc)
         if key is not None:
             _check_pinned(key, information, rules, force_login=force_login)
     elif key is not None:
@@ -125,8 +126,7 @@ def _announced(path: str) -> E2eeInformation:
 
 def _check_pinned(key: str, information: E2eeInformation, rules: Profile, *, force_login: bool) -> None:
     """Refuse an announced key that somebody exchanged on the way; the server could not notice."""
-    announced = _narrowed(rules, information.alg, information.enc)
-    pinned, _, _ = _recipient(key, announced, force_login=force_login)
+    pinned, _, _ = _recipient(key, rules, force_login=force_login)
     if pinned.kid != information.public_key.kid:
         raise ConfigError(
             f"the announced key is {information.public_key.kid}, the pinned one is {pinned.kid}",

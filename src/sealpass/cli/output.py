@@ -2,8 +2,11 @@
 """Standard output and standard error: data goes to the one, words go to the other."""
 
 import json
+import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
@@ -35,6 +38,36 @@ def write(octets: bytes) -> None:
 def warn(message: str, *, as_json: bool) -> None:
     """Say something on standard error; with ``--json`` every line there is an object."""
     click.echo(json.dumps({"warning": {"message": message}}) if as_json else f"sealpass: warning: {message}", err=True)
+
+
+def say(message: str, *, as_json: bool) -> None:
+    """Tell what was done, on standard error; as :func:`warn`."""
+    click.echo(json.dumps({"info": {"message": message}}) if as_json else message, err=True)
+
+
+class _WarningLines(logging.Handler):
+    """What the library logs, as the command's own warnings."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        super().__init__(logging.WARNING)
+        self._as_json = as_json
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line; no traceback, which may quote a secret."""
+        with suppress(OSError):  # whoever read standard error has gone
+            warn(" ".join(record.getMessage().split()), as_json=self._as_json)
+
+
+@contextmanager
+def log_as_warnings(*, as_json: bool) -> Iterator[None]:
+    """Write what the library logs as warnings of the command, in place of logging's bare lines."""
+    logger = logging.getLogger("sealpass")
+    handler = _WarningLines(as_json=as_json)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def close_output() -> None:

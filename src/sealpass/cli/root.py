@@ -33,5 +33,5 @@ def root() -> None:
 
     Exit status: 0 done or passed; 1 measured, and it fails (also a refused token); 2 the command, URI, configuration
     or a file is wrong; 3 the device is not reachable or refuses to log in; 4 inconclusive; 70 a bug in sealpass;
-    130 interrupted.
+    130 interrupted; 141 nobody read the output to its end.
     """

@@ -8,7 +8,7 @@ import click
 
 from sealpass.cli.command import Group
 from sealpass.cli.options import json_option
-from sealpass.cli.output import write_result
+from sealpass.cli.output import say, write_result
 from sealpass.core.uri import KeyUri
 from sealpass.softhsm.provisioning import DEFAULT_TOKEN, KINDS, provision
 
@@ -49,5 +49,5 @@ def init(*, kind: str, directory: Path | None, token: str, label: str | None, as
     if label is not None:
         uri = variables["KEY"] = str(KeyUri.parse(uri).replace(path={"object": label.encode("utf-8")}))
     exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
-    click.echo(f"{'made' if made.created else 'found'} the token '{token}'", err=True)
+    say(f"{'made' if made.created else 'found'} the token '{token}'", as_json=as_json)
     write_result({"uri": uri, "config": made.config}, "\n".join((uri, *exports)), as_json=as_json)
