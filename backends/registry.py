@@ -7,7 +7,7 @@ from typing import Protocol, cast
 
 from sealpass.core.errors import ConfigError, MissingDependency
 from sealpass.core.protocols import Key, KeyMaker
-from sealpass.core.uri import KeyUri, UriAttributes
+from sealpass.core.uri import KeyUri, UriAttributes, scheme_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,9 @@ def family(scheme: str) -> Family:
 
 
 def _resolve(uri: str | KeyUri) -> tuple[KeyUri, Family]:
+    # The scheme comes first: the grammar of a URI that is not for us is of no help to anybody.
+    found = family(scheme_of(uri) if isinstance(uri, str) else uri.scheme)
     parsed = KeyUri.parse(uri) if isinstance(uri, str) else uri
-    found = family(parsed.scheme)
     parsed.check_attributes(found.ATTRIBUTES)
     return parsed, found
 

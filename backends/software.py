@@ -203,7 +203,9 @@ class _FileKeyMaker:
         try:
             write_private_file(self._path, content)
         except FileExistsError:
-            raise ConfigError(f"{self._path} exists already", hint="keys are never overwritten") from None
+            raise ConfigError(
+                f"{self._path} exists already", hint="use it as it is, or choose another path=…; keys are never overwritten"
+            ) from None
         except OSError as error:
             raise ConfigError(f"cannot write {self._path}: {error.strerror}") from None
         return self._uri
@@ -220,9 +222,11 @@ class _FileKeyMaker:
 
     def _store(self, key: rsa.RSAPrivateKey, mode: UnwrapMode, *, self_signed: bool) -> KeyUri:
         if mode is UnwrapMode.IN_TOKEN:
-            raise UnsupportedAlgorithm("a key file has no in-token mode")
+            raise UnsupportedAlgorithm(
+                "a key file has no in-token mode", hint="leave out --mode, or make the key on a PKCS#11 token"
+            )
         if self_signed:
-            raise UnsupportedAlgorithm("a key file holds no certificate")
+            raise UnsupportedAlgorithm("a key file holds no certificate", hint="leave out --self-signed")
         return self._write(
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

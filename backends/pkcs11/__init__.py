@@ -69,6 +69,8 @@ def _mode(uri: KeyUri, key: Object) -> UnwrapMode:
         if read(key, attribute)
     ]
     wanted = uri.text("unwrap-mode")
+    if wanted not in (None, UnwrapMode.NATIVE, UnwrapMode.IN_TOKEN):
+        raise ConfigError("unwrap-mode is native or in-token")
     if wanted is None and allowed:
         return allowed[0]
     if wanted not in allowed:

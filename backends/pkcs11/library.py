@@ -168,7 +168,9 @@ class Module:
                     f"something else in this process has initialised {path}, perhaps without locking",
                     hint="let sealpass load the module first, or add init-mode=plain",
                 ) from None
-            hint = "NSS softokn wants module-args=configdir='sql:DIR'" if settings.args is None else None
+            hint = "does the module find its configuration? (SoftHSM2: the variable SOFTHSM2_CONF)"
+            if "softokn" in path:
+                hint = "NSS softokn wants module-args=configdir='sql:DIR' in the URI"
             raise BackendUnavailable(
                 f"the PKCS#11 module {path} does not initialise: {failed}", retryable=False, hint=hint
             ) from None

@@ -188,7 +188,9 @@ def test_each_component_of_a_listed_uri_finds_the_key_alone(softhsm2: SoftToken,
             assert key.key_id == listing.key_id
 
 
-@pytest.mark.parametrize("query", ["max-sessions=0", "max-sessions=x", "slot=1", "pin-value=1234"])
+@pytest.mark.parametrize(
+    "query", ["max-sessions=0", "max-sessions=x", "slot=1", "pin-value=1234", "unwrap-mode=foo", "init-mode=foo"]
+)
 def test_a_wrong_query_attribute_is_a_config_error(softhsm2: SoftToken, query: str) -> None:
     """Numbers that are none, unknown attributes and a PIN in the URI are refused."""
     with pytest.raises(ConfigError):
