@@ -12,7 +12,7 @@ override VENV := .venv
 endif
 IN_VENV := $(VENV)/bin/python -m
 
-.PHONY: menu run bench test check format clean set-up
+.PHONY: menu run bench proof test check format clean set-up
 .DEFAULT_GOAL := menu
 
 menu:
@@ -27,6 +27,9 @@ run: set-up ## qualify two soft tokens, SoftHSM 2 and NSS, with keys made for it
 bench: set-up ## measure beside the bare calls and the peers; tables for docs/performance.md
 	@$(VENV)/bin/python tools/speed-tables
 
+proof: set-up ## keep the soft tokens busy for long (15 min): wrong results, leftovers, growth
+	@$(VENV)/bin/python tools/soak
+
 test: set-up ## run all tests, in parallel
 	@$(IN_VENV) pytest --numprocesses auto $(if $(TESTS),--exitfirst -k '$(TESTS)')
 
@@ -34,7 +37,7 @@ check: set-up ## lint, formatting, types, layers, and whether README and --help 
 	@$(IN_VENV) ruff check
 	@$(IN_VENV) ruff format --check
 	@$(IN_VENV) mypy
-	@$(IN_VENV) mypy tests tools/check-readme tools/run-qualification tools/speed-tables
+	@$(IN_VENV) mypy tests tools/check-readme tools/run-qualification tools/soak tools/speed-tables
 	@$(VENV)/bin/lint-imports --no-logo
 	@$(VENV)/bin/python tools/check-readme
 

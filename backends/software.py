@@ -204,7 +204,8 @@ class _FileKeyMaker:
             write_private_file(self._path, content)
         except FileExistsError:
             raise ConfigError(
-                f"{self._path} exists already", hint="use it as it is, or choose another path=…; keys are never overwritten"
+                f"{self._path} exists already",
+                hint="use it as it is, or choose another path=…; keys are never overwritten",
             ) from None
         except OSError as error:
             raise ConfigError(f"cannot write {self._path}: {error.strerror}") from None

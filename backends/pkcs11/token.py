@@ -73,7 +73,9 @@ def find_slot(uri: KeyUri, module: Module) -> Slot:
     if not found:
         raise KeyNotFound(
             "no token of the PKCS#11 module matches the URI",
-            hint=f"tokens there: {', '.join(map(repr, seen)) or 'none; does it find its configuration? (SoftHSM2: SOFTHSM2_CONF)'}",
+            hint=f"tokens there: {', '.join(map(repr, seen))}"
+            if seen
+            else "it shows none at all; does it find its configuration? (SoftHSM2: the variable SOFTHSM2_CONF)",
         )
     if len(found) > 1:
         raise KeyNotFound(
