@@ -7,6 +7,7 @@ with the nonce record; nothing is ever looked up by it.
 
 import base64
 import json
+import math
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -190,11 +191,23 @@ def announced_algorithms(profile: Profile, key: Unwrapper) -> tuple[str, str]:
     if alg is None or enc is None:
         raise UnsupportedAlgorithm(
             f"the key does none of profile {profile.name}: {', '.join(profile.algs)} with {' or '.join(profile.encs)}",
-            hint="a token that knows only SHA-1 needs the explicit opt-in (--allow-sha1)"
+            hint="a token that knows only SHA-1 needs the explicit opt-in: --allow-sha1, or Profile.allowing_sha1()"
             if "RSA-OAEP" not in profile.algs and OAEP_BY_JWE_NAME["RSA-OAEP"] in can.unwrap
             else None,
         )
     return alg, enc
+
+
+def _checked_purpose(session: object, purpose: Purpose | str, lifetime: object) -> Purpose:
+    """Refuse a record that no token could answer, or that a token of another login flow could; raises ConfigError."""
+    if not isinstance(session, str) or not session:
+        raise ConfigError("the session is a text that is not empty", hint="name the login flow, for example by its id")
+    if not isinstance(lifetime, int | float) or not (math.isfinite(lifetime) and lifetime > 0):
+        raise ConfigError("the lifetime of a nonce is a number of seconds above zero")
+    try:
+        return Purpose(purpose)
+    except ValueError:
+        raise ConfigError("no such purpose", hint=f"purposes: {', '.join(Purpose)}") from None
 
 
 def announce(
@@ -202,15 +215,17 @@ def announce(
     profile: Profile,
     nonces: NonceStore,
     session: str,
-    purpose: Purpose,
+    purpose: Purpose | str,
     *,
     lifetime: float = DEFAULT_LIFETIME_SECONDS,
 ) -> E2eeInformation:
     """Issue a nonce for one password and say to which key it must be encrypted.
 
     ``session`` names the login flow (public enough to store, never sent); ``lifetime`` is in seconds and is also the
-    grace of a key after rotation. Raises UnsupportedAlgorithm, BackendUnavailable (a full store).
+    grace of a key after rotation. Raises ConfigError (for a session, purpose or lifetime that is none),
+    UnsupportedAlgorithm, BackendUnavailable (a full store).
     """
+    purpose = _checked_purpose(session, purpose, lifetime)
     key = ring.current
     alg, enc = announced_algorithms(profile, key)
     encs = tuple(e for e in profile.encs if ENC_BY_JWE_NAME[e] in key.capabilities.content)
@@ -234,7 +249,7 @@ def unwrap_password(
     profile: Profile,
     nonces: NonceStore,
     session: str,
-    purpose: Purpose,
+    purpose: Purpose | str,
     *,
     deadline: Deadline | None = None,
 ) -> str:

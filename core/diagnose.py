@@ -10,6 +10,7 @@ from sealpass.core.errors import TokenRejected
 from sealpass.core.protocols import Unwrapper
 
 NOTHING_WRONG = "nothing is wrong: the token opens"
+NONCE_UNCHECKED = "the token opens; its nonce was not checked"
 
 
 def _plaintext(parsed: jwe.CompactJwe, key: Unwrapper) -> tuple[bytes, str] | None:
@@ -35,9 +36,10 @@ def _plaintext(parsed: jwe.CompactJwe, key: Unwrapper) -> tuple[bytes, str] | No
 def diagnose(
     token: str | bytes, keys: Iterable[Unwrapper], profile: Profile | None, *, nonce: str | None = None
 ) -> str:
-    """One sentence that says why, or NOTHING_WRONG. Holds no secret.
+    """One sentence that says why, or NOTHING_WRONG, or NONCE_UNCHECKED. Holds no secret.
 
     ``profile`` None means plain ``jwe``; ``nonce`` is the one that should be in the token, where the operator knows.
+    Only the first of ``keys`` can lead to NOTHING_WRONG or NONCE_UNCHECKED: it is the one that a server would take.
     Raises operator errors.
     """
     try:
@@ -79,6 +81,8 @@ def _content(
         return f"the token opens, but its payload is not what profile {profile.name} wants"
     if parsed.header.get("kid", key.key_id) != key.key_id:
         return "the token opens, but its kid is not the thumbprint of the key"
-    if nonce is not None and parsed.header["nonce"] != nonce:
+    if nonce is None:
+        return NONCE_UNCHECKED
+    if parsed.header["nonce"] != nonce:
         return "the token opens, but its nonce is another one: a replay, or an answer to another announcement"
     return NOTHING_WRONG

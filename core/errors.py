@@ -39,7 +39,8 @@ def _rebuild(kind: type[Error], args: tuple[object, ...], members: dict[str, obj
 class RejectReason(StrEnum):
     """Why a token was refused before any key was used: only facts its sender can see.
 
-    SIZE, FORM, HEADER and ALGORITHM are decided before the nonce is looked at and leave it; the others spent it.
+    What can be seen without the nonce record leaves it: SIZE, FORM, HEADER, ALGORITHM, and the LENGTH of IV and tag.
+    What must be compared with it, or comes later, spent it: the others, and the LENGTH of an encrypted key.
     """
 
     SIZE = "size"

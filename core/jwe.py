@@ -60,6 +60,8 @@ def parse(
 
     ``members`` is the profile's own rule for the header: it answers what is wrong, or None.
     """
+    if not isinstance(token, str | bytes):  # a JSON body may hold anything where the token belongs
+        raise TokenRejected(RejectReason.FORM, "not text")
     # str has no cheap byte length; a longer str has more bytes, so this bound holds before anything is copied.
     if len(token) > MAX_TOKEN_BYTES:
         raise TokenRejected(RejectReason.SIZE, f"longer than {MAX_TOKEN_BYTES} bytes")

@@ -25,6 +25,7 @@ _PKCS11 = "pkcs11"
 _PKCS11_TYPES = ("public", "private", "cert", "secret-key", "data")
 _SECRET_NAME = re.compile(r"pin|pass|secret", re.IGNORECASE)
 _SECRET_SOURCE = re.compile(rb"(file|env):")
+_EXAMPLES = "for example pkcs11:token=NAME;object=LABEL or software:path=/x.pem"
 _FORBIDDEN_QUERY = {
     "pin-value": "a PIN in a URI ends up in logs and process lists; use pin-source=file:PATH or env:NAME"
 }
@@ -62,11 +63,24 @@ def _split(text: str, separator: str, allowed: frozenset[str]) -> dict[str, byte
     for part in text.split(separator) if text else ():
         name, equals, value = part.partition("=")
         if not equals or not _NAME.match(name):
-            raise ConfigError("key URI: every attribute is name=value, with a name of letters, digits, '-' and '_'")
+            raise ConfigError(
+                "key URI: every attribute is name=value, with a name of letters, digits, '-' and '_'", hint=_EXAMPLES
+            )
         if name in attributes:
             raise ConfigError(f"key URI: attribute '{name}' is given twice")
         attributes[name] = _decode(value, allowed, name)
     return attributes
+
+
+def scheme_of(text: str) -> str:
+    """The scheme of a URI in lower case, whatever follows it; raises ConfigError where there is none."""
+    scheme, colon, _ = text.partition(":")
+    if not colon or not _SCHEME.match(scheme):
+        raise ConfigError(
+            "not a key URI: it does not begin with a scheme",
+            hint="are there quotes around it?" if text.startswith(("'", '"')) else _EXAMPLES,
+        )
+    return scheme.lower()
 
 
 def _mask(attributes: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -104,14 +118,8 @@ class KeyUri:
     @classmethod
     def parse(cls, text: str) -> "KeyUri":
         """Parse; raises ConfigError, whose text never repeats a value of the URI."""
-        scheme, colon, rest = text.partition(":")
-        if not colon or not _SCHEME.match(scheme):
-            raise ConfigError(
-                "not a key URI: it does not begin with a scheme",
-                hint="for example pkcs11:token=NAME;object=LABEL or software:path=key.pem",
-            )
-        scheme = scheme.lower()
-        path_text, _, query_text = rest.partition("?")
+        scheme = scheme_of(text)
+        path_text, _, query_text = text.partition(":")[2].partition("?")
         path = _split(path_text, ";", _path_characters(scheme))
         query = _split(query_text, "&", frozenset(_QUERY_CHARACTERS))
         for name, reason in _FORBIDDEN_QUERY.items():

@@ -143,10 +143,13 @@ class Connection:
 
     def _open_pooled(self, home: list[PooledSession]) -> PooledSession:
         """One more session, which the caller has counted; not counted any more where it does not open."""
+        generation, opened = self.module.generation, None
         try:
-            generation = self.module.generation
-            pooled = PooledSession(self._slot.get_token().open(attribute_mapper=attribute_mapper()), home, generation)
+            opened = self._slot.get_token().open(attribute_mapper=attribute_mapper())
+            pooled = PooledSession(opened, home, generation)
         except BaseException:
+            if opened is not None:
+                self._close_session(opened, generation)
             self._one_less()
             raise
         pooled.reclaim = self._reclaim

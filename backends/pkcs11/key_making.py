@@ -72,7 +72,7 @@ class TokenKeyMaker:
         if self._uri.octets("id") is not None:
             raise ConfigError("the id of a new key is its thumbprint", hint="leave id out of the URI")
         if find_keys(session, self._uri):
-            raise ConfigError("a key of the token answers to the URI already", hint="keys are never overwritten")
+            raise ConfigError("a key of the token answers to the URI already", hint="use it as it is, or choose another object=…; keys are never overwritten")
         return label
 
     def create_rsa(self, bits: int, mode: UnwrapMode, *, self_signed: bool = False) -> KeyUri:
@@ -182,9 +182,9 @@ class TokenKeyMaker:
 
     def list_keys(self) -> Iterator[KeyListing]:
         """See :class:`~sealpass.core.protocols.KeyMaker`. An RSA key that is too weak to open has no id here."""
+        # Not lazy: a caller who stops half-way would keep the session and the login.
         with self._session(rw=False) as session:
-            for key in find_keys(session, self._uri):
-                yield _listing(self._uri, session, key)
+            return iter([_listing(self._uri, session, key) for key in find_keys(session, self._uri)])
 
 
 def _destroy(items: list[Object]) -> None:

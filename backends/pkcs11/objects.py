@@ -9,7 +9,7 @@ from pkcs11 import Attribute, KeyType, Mechanism, Object, ObjectClass, Session
 from pkcs11.exceptions import PKCS11Error
 
 from sealpass.backends.pkcs11.return_values import LOST_ERRORS, translate
-from sealpass.core.errors import ConfigError, KeyNotFound
+from sealpass.core.errors import ConfigError, KeyNotFound, UnsupportedAlgorithm
 from sealpass.core.uri import KeyUri
 
 _CLASSES = {"private": ObjectClass.PRIVATE_KEY, "secret-key": ObjectClass.SECRET_KEY}
@@ -87,7 +87,7 @@ def kind_of(key: Object) -> str:
 def public_key_of(session: Session, key: Object) -> rsa.RSAPublicKey:
     """The public half of an RSA private key, from itself or from the public key with its CKA_ID.
 
-    Raises ConfigError where the token shows no public half.
+    Raises ConfigError where the token shows no public half, UnsupportedAlgorithm where it is no RSA key.
     """
     modulus, exponent = read(key, Attribute.MODULUS), read(key, Attribute.PUBLIC_EXPONENT)
     if not modulus or not exponent:
@@ -104,7 +104,7 @@ def public_key_of(session: Session, key: Object) -> rsa.RSAPublicKey:
     try:
         return numbers.public_key()
     except (ValueError, CryptographyUnsupported):
-        raise ConfigError("the token's modulus and exponent are no RSA public key") from None
+        raise UnsupportedAlgorithm("the token's modulus and exponent are no RSA public key") from None
 
 
 _REPORTED = (

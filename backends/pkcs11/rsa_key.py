@@ -121,9 +121,9 @@ class NativeRsaKey(RsaTokenKey):
 
     def _permits(self, mechanism: int) -> bool:
         with self._trial() as session:
-            return bool(
-                self._functions.decrypt_init(session.handle, byref(Mechanism.of(mechanism)), self._handle) == CKR_OK
-            )
+            rv = self._functions.decrypt_init(session.handle, byref(Mechanism.of(mechanism)), self._handle)
+            self._check_lost(session, rv)
+            return bool(rv == CKR_OK)
 
     def unwrap(
         self, encrypted_key: bytes, oaep: RsaOaep, enc: ContentEncryption, deadline: Deadline | None = None
@@ -294,7 +294,9 @@ class InTokenRsaKey(RsaTokenKey):
         template = AesKeyTemplate(value_len=_PROBE_BYTES if mechanism == CKM_RSA_X_509 else None)
         wanted = byref(Mechanism.of(mechanism))
         with self._trial() as session:
-            return session.unwrap(self.functions, wanted, self._handle, encrypted_key, template) == CKR_OK
+            rv = session.unwrap(self.functions, wanted, self._handle, encrypted_key, template)
+            self._check_lost(session, rv)
+            return rv == CKR_OK
 
     def _lets_cek_out(self) -> bool:
         """Try what a thief of the PIN would: unwrap a CEK as readable, and read it."""
@@ -304,6 +306,7 @@ class InTokenRsaKey(RsaTokenKey):
             encrypted_key = oaep_encrypt(self._public_key, cek, oaep)
             with self._trial() as session:
                 rv = session.unwrap(self.functions, mechanism, self._handle, encrypted_key, template)
+                self._check_lost(session, rv)
                 if rv == CKR_OK and session.value(self.functions) == cek:
                     return True
         return False

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sealpass.bench.qualification.cases.case import Outcome
-from sealpass.bench.qualification.device import Subject
+from sealpass.bench.qualification.device import Answer, Facts, Subject
 from sealpass.bench.qualification.findings import Finding, Severity
 from sealpass.bench.qualification.measurement import Run
 from sealpass.bench.qualification.trial import CaseResult, FailureShape, Observed, Status, send_valid_token
@@ -52,6 +52,20 @@ class FloorReading:
         return {"seconds": self.seconds, "failures": self.failures, "overruns": self.overruns}
 
 
+_ATTRIBUTES_STATUS = {
+    Answer.READ: Status.PASS,
+    Answer.NOT_AVAILABLE: Status.NOT_APPLICABLE,
+    Answer.NO_ANSWER: Status.INCONCLUSIVE,
+}
+
+
+def attributes_read(attributes: Facts) -> Check:
+    """A key that has attributes showed them; where it did not, nobody knows whether it can be taken away."""
+    detail = f"{len(attributes.values)} read" if attributes.values is not None else attributes.reason or ""
+    status = _ATTRIBUTES_STATUS[attributes.status]
+    return Check("D6", "the attributes of the key could be read", "PKCS #11 §4.9", status, detail)
+
+
 def _failures(results: Sequence[CaseResult]) -> list[tuple[str, Observed, FailureShape]]:
     return [
         (result.case.id, result.observed, result.observed.failure)
@@ -69,7 +83,7 @@ def uniform_failures(results: Sequence[CaseResult]) -> Check:
     elif not failures:
         status, detail = Status.INCONCLUSIVE, "no failure was seen"
     else:
-        status, detail = Status.PASS, f"{len(failures)} failures, all alike"
+        status, detail = Status.PASS, f"{len(failures)} failures that end a case, all alike"
     return Check("D2", "failures cannot be told apart by what they say", "RFC 7516 §11.5", status, detail)
 
 
@@ -88,11 +102,20 @@ def no_early_failure(results: Sequence[CaseResult], floor: FloorReading) -> Chec
     elif not failures:
         status, detail = Status.INCONCLUSIVE, "no failure was seen"
     else:
-        status, detail = Status.PASS, f"{len(failures)} failures, none before {floor.seconds * 1000:g} ms"
-    return Check("D3", "failures cannot be told apart by when they come", "RFC 7516 §11.5", status, detail)
+        status, detail = Status.PASS, f"{len(failures)} failures that end a case, none before {floor.seconds * 1000:g} ms"
+        inside = floor.failures - len(failures)
+        if inside > 0:  # R1d fails first and is then refused, which is what the case is about
+            detail += f"; the floor also counted {inside} on the way to another end, {floor.failures} in all"
+    return Check("D3", "no failure is released before the fixed time", "RFC 7516 §11.5", status, detail)
 
 
-def failure_floor(floor: FloorReading) -> list[Finding]:
+def slowest_failure(results: Sequence[CaseResult]) -> float | None:
+    """Seconds until the last of all failures was released, or None where there was none."""
+    times = (observed.released_after for _name, observed, _shape in _failures(results))
+    return max((seconds for seconds in times if seconds is not None), default=None)
+
+
+def failure_floor(floor: FloorReading, slowest: float | None) -> list[Finding]:
     """A finding where failures came later than their fixed time, so that the device's own time shows through."""
     if not floor.overruns:
         return []
@@ -101,8 +124,10 @@ def failure_floor(floor: FloorReading) -> list[Finding]:
         Finding(
             "failure-floor",
             Severity.HIGH if mostly else Severity.MEDIUM,
-            f"{floor.overruns} of {floor.failures} failures were released later than {floor.seconds * 1000:g} ms",
-            "raise failure_floor above the slowest failure of the device, or find out what delays it",
+            f"{floor.overruns} of {floor.failures} failures were released later than {floor.seconds * 1000:g} ms"
+            + ("" if slowest is None else f", the slowest after {slowest * 1000:.0f} ms"),
+            "find out what delays the device, or qualify it with --failure-floor above its slowest failure, and open"
+            " the key with that same failure_floor",
         )
     ]
 

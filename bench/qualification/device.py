@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is qualified: one key under one profile, and what its device tells about itself."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sealpass.core.algorithms import ENC_BY_JWE_NAME, OAEP_BY_JWE_NAME, ContentEncryption, RsaOaep
 from sealpass.core.contract import Profile
+from sealpass.core.errors import Error
 from sealpass.core.nonces import MemoryNonceStore, NonceStore
 from sealpass.core.protocols import Unwrapper
 
@@ -38,9 +40,54 @@ class ShowsAttributes(Protocol):
         ...
 
 
-def module_facts(key: Unwrapper) -> Mapping[str, str] | None:
-    """What the module and token behind a key say of themselves, or None."""
-    return key.describe() if isinstance(key, DescribesItself) else None
+class Answer(StrEnum):
+    """How a question to a device ended."""
+
+    READ = "read"
+    NOT_AVAILABLE = "not-available"
+    """There is nothing to ask."""
+    NO_ANSWER = "no-answer"
+    """There is, and the device did not answer: what it would have said is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a device says of itself or of a key, or why that is not known."""
+
+    status: Answer
+    values: Mapping[str, Any] | None
+    reason: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the result file."""
+        values = None if self.values is None else dict(self.values)
+        return {"status": self.status.value, "reason": self.reason, "values": values}
+
+
+def nothing_to_ask(reason: str) -> Facts:
+    """The facts of what has none."""
+    return Facts(Answer.NOT_AVAILABLE, None, reason)
+
+
+def _ask(read: Callable[[], Mapping[str, Any]]) -> Facts:
+    try:
+        return Facts(Answer.READ, dict(read()), None)
+    except Error as error:
+        return Facts(Answer.NO_ANSWER, None, f"the device did not answer: {error.code}")
+    except Exception as error:  # noqa: BLE001 - whatever a device raises is no answer; its text may hold anything
+        return Facts(Answer.NO_ANSWER, None, f"the device did not answer: exception {type(error).__name__}")
+
+
+def module_facts(key: Unwrapper) -> Facts:
+    """What the module and token behind a key say of themselves."""
+    return _ask(key.describe) if isinstance(key, DescribesItself) else nothing_to_ask("no module is behind such a key")
+
+
+def key_attributes(key: Unwrapper) -> Facts:
+    """The attributes of the private key."""
+    if not isinstance(key, ShowsAttributes):
+        return nothing_to_ask("keys of this kind have no attributes to read")
+    return _ask(key.attributes)
 
 
 @dataclass(frozen=True, slots=True)

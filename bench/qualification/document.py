@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the evidence to the ``sealpass.qualification/1`` document (bench/schemas/qualification-1.json)."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -10,15 +10,40 @@ from sealpass import __version__
 from sealpass.bench.qualification import verdict
 from sealpass.bench.qualification.cases import NOT_COVERED
 from sealpass.bench.qualification.checks import Check, FloorReading
-from sealpass.bench.qualification.device import Subject
-from sealpass.bench.qualification.findings import Attributes, Finding
+from sealpass.bench.qualification.device import Facts, Subject, nothing_to_ask
+from sealpass.bench.qualification.findings import Finding
 from sealpass.bench.qualification.measurement import Plan, Run
 from sealpass.bench.qualification.trial import CaseResult, Status
 from sealpass.core.capabilities import UnwrapMode
+from sealpass.core.contract import Profile
+from sealpass.core.uri import KeyUri
 
 SCHEMA = "sealpass.qualification/1"
 SOFTWARE_NOTE = "software token: functional baseline, no performance claim"
 _SOFT_TOKENS = ("softhsm", "softokn", "mozilla", "kryoptic")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What was asked for, and when."""
+
+    profile: Profile
+    quick: bool
+    plan: Plan
+    allowed_modes: tuple[UnwrapMode, ...]
+    failure_floor: float | None
+    """Seconds; None = not asked for, so the backend's own default."""
+    started: datetime
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the result file."""
+        return {
+            "profile": self.profile.name,
+            "allow_sha1": "RSA-OAEP" in self.profile.algs,
+            "quick": self.quick,
+            "allowed_modes": [mode.value for mode in self.allowed_modes],
+            "failure_floor_s": self.failure_floor,
+        }
 
 
 @dataclass(slots=True)
@@ -26,28 +51,24 @@ class Evidence:
     """Everything found about a key; nothing in it is secret."""
 
     subject: Subject
-    quick: bool
-    plan: Plan
+    settings: Settings
     unsupported: str | None
     """What the profile needs and the key lacks."""
-    started: datetime
-    host: dict[str, Any]
-    module: Mapping[str, str] | None
+    module: Facts
     capabilities: dict[str, Any]
-    attributes: Attributes | None
-    no_attributes: str | None
-    """Why there are none."""
+    attributes: Facts
     findings: list[Finding]
     checks: list[Check]
     cases: list[CaseResult] = field(default_factory=list)
     floor: FloorReading | None = None
     runs: list[Run] | None = None
+    host: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
 
 
 def document(evidence: Evidence) -> dict[str, Any]:
     """The result file as JSON values; views are made from it alone."""
-    subject, profile, key = evidence.subject, evidence.subject.profile, evidence.subject.key
+    subject, key = evidence.subject, evidence.subject.key
     cases = [result.to_dict() for result in evidence.cases]
     judgement = verdict.judge(
         evidence.unsupported,
@@ -55,43 +76,67 @@ def document(evidence: Evidence) -> dict[str, Any]:
         evidence.checks,
         evidence.findings,
         evidence.runs,
-        evidence.plan.min_samples,
+        evidence.settings.plan.min_samples,
     )
     supported = evidence.unsupported is None
+    announced = {"alg": subject.alg, "enc": subject.enc} if supported else None
     return {
-        "schema": SCHEMA,
-        "tool": {"name": "sealpass", "version": __version__},
-        "started": evidence.started.isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "duration_s": round(evidence.seconds, 3),
-        "settings": {"profile": profile.name, "allow_sha1": "RSA-OAEP" in profile.algs, "quick": evidence.quick},
+        **_head(evidence.settings, evidence.seconds),
         "key": {
-            "uri": str(key.uri),
+            "uri": key.uri.shown(),
             "id": key.key_id,
             "bits": key.public_jwk.bits,
             "mode": None if key.capabilities.mode is None else key.capabilities.mode.value,
         },
         "host": evidence.host,
-        "module": {
-            "status": "not-available" if evidence.module is None else "read",
-            "reason": "keys of this kind have no module to ask" if evidence.module is None else None,
-            "values": None if evidence.module is None else dict(evidence.module),
-        },
-        "capabilities": evidence.capabilities
-        | {"announced": {"alg": subject.alg, "enc": subject.enc} if supported else None},
-        "attributes": {
-            "status": "not-available" if evidence.attributes is None else "read",
-            "reason": evidence.no_attributes,
-            "values": None if evidence.attributes is None else dict(evidence.attributes),
-        },
+        "module": evidence.module.to_dict(),
+        "capabilities": {"status": "tried", "reason": None, **evidence.capabilities, "announced": announced},
+        "attributes": evidence.attributes.to_dict(),
         "findings": [finding.to_dict() for finding in evidence.findings],
         "deviations": _deviations(evidence) if supported else [],
         "cases": cases,
-        "not_covered": [{"id": name, "reason": reason} for name, reason in NOT_COVERED.items()],
-        "checks": [check.to_dict() for check in evidence.checks],
+        "not_covered": _not_covered(),
+        "checks": [check.to_dict() for check in sorted(evidence.checks, key=lambda check: check.id)],
         "failure_floor": None if evidence.floor is None else evidence.floor.to_dict(),
         "measurement": _measurement(evidence),
         "verdict": judgement.to_dict() | {"cases": verdict.counts(cases)},
     }
+
+
+def document_of_unfit(settings: Settings, uri: KeyUri, reason: str, host: dict[str, Any]) -> dict[str, Any]:
+    """The result file of a key that is there and cannot do it at all: it fails, and nothing could be tried."""
+    nothing = nothing_to_ask("the key is unfit, and nothing was asked").to_dict()
+    judgement = verdict.judge(reason, cases=(), checks=(), findings=(), runs=None, min_samples=0)
+    return {
+        **_head(settings, seconds=0.0),
+        "key": {"uri": uri.shown(), "id": None, "bits": None, "mode": None},
+        "host": host,
+        "module": nothing,
+        "capabilities": {"status": "not-tried", "reason": reason, "oaep": None, "content": None, "announced": None},
+        "attributes": nothing,
+        "findings": [],
+        "deviations": [],
+        "cases": [],
+        "not_covered": _not_covered(),
+        "checks": [],
+        "failure_floor": None,
+        "measurement": _measured(settings.plan, None, reason, note=None),
+        "verdict": judgement.to_dict() | {"cases": verdict.counts(())},
+    }
+
+
+def _head(settings: Settings, seconds: float) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "tool": {"name": "sealpass", "version": __version__},
+        "started": settings.started.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "duration_s": round(seconds, 3),
+        "settings": settings.to_dict(),
+    }
+
+
+def _not_covered() -> list[dict[str, str]]:
+    return [{"id": name, "reason": reason} for name, reason in NOT_COVERED.items()]
 
 
 def _deviations(evidence: Evidence) -> list[dict[str, str]]:
@@ -114,18 +159,23 @@ def _deviations(evidence: Evidence) -> list[dict[str, str]]:
 
 
 def _measurement(evidence: Evidence) -> dict[str, Any]:
-    measured = evidence.runs is not None
+    reason = evidence.unsupported or "the device stopped answering before"
+    return _measured(evidence.settings.plan, evidence.runs, reason, SOFTWARE_NOTE if _is_software(evidence) else None)
+
+
+def _measured(plan: Plan, runs: Sequence[Run] | None, reason: str, note: str | None) -> dict[str, Any]:
+    """The speed section; ``reason`` says why there are no runs, where there are none."""
     return {
-        "status": "measured" if measured else "not-measured",
-        "reason": None if measured else evidence.unsupported or "the device stopped answering before",
-        "note": SOFTWARE_NOTE if _is_software(evidence) else None,
+        "status": "not-measured" if runs is None else "measured",
+        "reason": reason if runs is None else None,
+        "note": note,
         "operation": "token to password by unwrap_password, every password compared",
-        "plan": evidence.plan.to_dict(),
-        "runs": None if evidence.runs is None else [run.to_dict() for run in evidence.runs],
+        "plan": plan.to_dict(),
+        "runs": None if runs is None else [run.to_dict() for run in runs],
     }
 
 
 def _is_software(evidence: Evidence) -> bool:
-    facts = " ".join((evidence.module or {}).values()).lower()
+    facts = " ".join((evidence.module.values or {}).values()).lower()
     software_key = evidence.subject.key.capabilities.mode is UnwrapMode.SOFTWARE
     return software_key or any(name in facts for name in _SOFT_TOKENS)

@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Findings: facts about a key or its device that a security engineer has to weigh, each with what to do."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sealpass.bench.qualification.device import ShowsAttributes
-from sealpass.core.algorithms import MIN_RSA_BITS
 from sealpass.core.capabilities import UnwrapMode
-from sealpass.core.errors import BackendUnavailable
 from sealpass.core.protocols import Unwrapper
 
 Attributes = Mapping[str, bool | int | str | None]
@@ -37,28 +34,9 @@ class Finding:
         return {"id": self.id, "severity": self.severity.value, "text": self.text, "advice": self.advice}
 
 
-def read_attributes(key: Unwrapper) -> tuple[Attributes | None, str | None]:
-    """The key's attributes, or None and why there are none."""
-    if not isinstance(key, ShowsAttributes):
-        return None, "keys of this kind have no attributes to read"
-    try:
-        return dict(key.attributes()), None
-    except BackendUnavailable as error:
-        return None, f"the device did not answer: {error.code}"
-
-
-def judge_key(key: Unwrapper, attributes: Attributes | None) -> list[Finding]:
+def judge_key(key: Unwrapper, attributes: Attributes | None, allowed_modes: Collection[UnwrapMode]) -> list[Finding]:
     """The findings on a key, gravest first."""
-    findings = _public_half(key)
-    if key.capabilities.mode is UnwrapMode.SOFTWARE:
-        findings.append(
-            Finding(
-                "software-key",
-                Severity.INFO,
-                "a software key protects nothing: it is in a file and in the memory of this process",
-                "use it for development and as the reference only",
-            )
-        )
+    findings = _mode(key.capabilities.mode, allowed_modes)
     if attributes is not None:
         findings += _protection(attributes) + _origin(attributes) + _uses(attributes)
     return gravest_first(findings)
@@ -70,22 +48,25 @@ def gravest_first(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: order.index(finding.severity))
 
 
-def _public_half(key: Unwrapper) -> list[Finding]:
-    jwk = key.public_jwk
-    exponent = jwk.public_key().public_numbers().e
+def _mode(mode: UnwrapMode | None, allowed: Collection[UnwrapMode]) -> list[Finding]:
     findings = []
-    if jwk.bits < MIN_RSA_BITS:
+    if mode not in allowed:
         findings.append(
             Finding(
-                "rsa-size",
+                "mode-not-allowed",
                 Severity.HIGH,
-                f"the RSA key has {jwk.bits} bits, below {MIN_RSA_BITS} (RFC 7518 section 4.3)",
-                "make a key of 2048 bits or more",
+                f"mode {mode or 'unknown'} is not allowed: only {' and '.join(allowed)} are",
+                "qualify a key in a device; for a try in development add --allow-software",
             )
         )
-    if exponent < 3 or exponent % 2 == 0:  # noqa: PLR2004 - RFC 8017 section 3.1
+    if mode is UnwrapMode.SOFTWARE:
         findings.append(
-            Finding("rsa-exponent", Severity.HIGH, "the public exponent is not an odd number above 1", "make a new key")
+            Finding(
+                "software-key",
+                Severity.INFO,
+                "a software key protects nothing: it is in a file and in the memory of this process",
+                "use it for development and as the reference only",
+            )
         )
     return findings
 

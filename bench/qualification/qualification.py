@@ -3,6 +3,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,15 +13,16 @@ from sealpass.bench import distribution, fingerprint
 from sealpass.bench.qualification import capability, checks, findings
 from sealpass.bench.qualification.cases import all_cases
 from sealpass.bench.qualification.checks import FloorReading
-from sealpass.bench.qualification.device import Subject, module_facts
-from sealpass.bench.qualification.document import Evidence, document
+from sealpass.bench.qualification.device import Subject, key_attributes, module_facts
+from sealpass.bench.qualification.document import Evidence, Settings, document, document_of_unfit
 from sealpass.bench.qualification.measurement import FULL, QUICK, Plan, measure
 from sealpass.bench.qualification.trial import CaseResult, Status, run_cases
 from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.contract import Profile, announced_algorithms
 from sealpass.core.errors import UnsupportedAlgorithm
+from sealpass.core.jwk import check_rsa_public_key
 from sealpass.core.nonces import MemoryNonceStore, NonceStore
-from sealpass.core.protocols import Unwrapper
+from sealpass.core.protocols import Key, Unwrapper
 from sealpass.core.uri import KeyUri
 
 
@@ -48,7 +50,11 @@ class Options:
     plan: Plan | None = None
     """How to measure speed; None = by ``quick``."""
     force_login: bool = False
-    """See :class:`~sealpass.backends.registry.OpenOptions`."""
+    """For a URI; see :class:`~sealpass.backends.registry.OpenOptions`."""
+    failure_floor: float | None = None
+    """For a URI: seconds after which failures are released; None = the backend's own default."""
+    allow_software: bool = False
+    """Also pass a key that is in the memory of this process: for development only."""
     nonces: Callable[[], NonceStore] = field(default=MemoryNonceStore)
     """Makes the nonce store that the cases use; give your own to qualify it along with the key."""
 
@@ -57,54 +63,84 @@ class Options:
         """The plan that is in force."""
         return self.plan or (QUICK if self.quick else FULL)
 
+    @property
+    def allowed_modes(self) -> tuple[UnwrapMode, ...]:
+        """The unwrap modes in which a key may pass."""
+        in_a_device = (UnwrapMode.NATIVE, UnwrapMode.IN_TOKEN)
+        return (*in_a_device, UnwrapMode.SOFTWARE) if self.allow_software else in_a_device
+
 
 def qualify(
     key: Unwrapper | KeyUri | str, profile: Profile, options: Options | None = None, progress: Progress = _silent
 ) -> dict[str, Any]:
     """Qualify a key under a profile; answers a ``sealpass.qualification/1`` document without secrets.
 
-    An open key stays open; a URI is opened and closed again. Raises operator errors where the key cannot be opened or
-    is no RSA key, and MissingDependency. What goes wrong later is in the document.
+    An open key stays open; a URI is opened and closed again. A key that is there and cannot do it at all (not RSA, too
+    short) has a document, too: it fails. Raises operator errors where no key could be opened, and MissingDependency.
+    What goes wrong later is in the document.
     """
     chosen = options or Options()
     distribution.require_histograms()
-    if isinstance(key, KeyUri | str):
-        progress(Step("opening the key", 0, 1))
-        with open_key(key, force_login=chosen.force_login) as opened:
-            if not isinstance(opened, Unwrapper):
-                raise UnsupportedAlgorithm("this key does not unwrap", hint="name an RSA private key")
-            return document(_collect(opened, profile, chosen, progress))
-    return document(_collect(key, profile, chosen, progress))
+    settings = Settings(
+        profile, chosen.quick, chosen.chosen_plan, chosen.allowed_modes, chosen.failure_floor, datetime.now(UTC)
+    )
+    named = KeyUri.parse(key) if isinstance(key, str) else key
+    uri = named if isinstance(named, KeyUri) else named.uri
+    with ExitStack() as stack:
+        try:
+            opened = stack.enter_context(_open(named, chosen, progress)) if isinstance(named, KeyUri) else named
+            unwrapper = _rsa_key(opened)
+        except UnsupportedAlgorithm as error:
+            return document_of_unfit(settings, uri, _explained(error), _host(fingerprint.load_average()))
+        return document(_collect(unwrapper, settings, chosen, progress))
 
 
-def _collect(key: Unwrapper, profile: Profile, options: Options, progress: Progress) -> Evidence:
-    began, started, load_before = time.monotonic(), datetime.now(UTC), fingerprint.load_average()
+def _open(uri: KeyUri, options: Options, progress: Progress) -> Key:
+    progress(Step("opening the key", 0, 1))
+    return open_key(uri, failure_floor=options.failure_floor, force_login=options.force_login)
+
+
+def _rsa_key(key: Key) -> Unwrapper:
+    """The key in its role; raises UnsupportedAlgorithm for another kind, and for what our backends would not open."""
+    if not isinstance(key, Unwrapper):
+        raise UnsupportedAlgorithm("this key does not unwrap", hint="name an RSA private key")
+    check_rsa_public_key(key.public_jwk.public_key())
+    return key
+
+
+def _explained(error: UnsupportedAlgorithm) -> str:
+    """The error with its hint, where it has one of its own."""
+    return str(error) if error.hint == UnsupportedAlgorithm.hint else f"{error}; {error.hint}"
+
+
+def _host(load_before: list[float] | None) -> dict[str, Any]:
+    return fingerprint.host() | {"load_before": load_before, "load_after": fingerprint.load_average()}
+
+
+def _collect(key: Unwrapper, settings: Settings, options: Options, progress: Progress) -> Evidence:
+    began, load_before = time.monotonic(), fingerprint.load_average()
     progress(Step("capabilities", 0, 1))
     capabilities, honest = capability.try_everything(key)
-    attributes, no_attributes = findings.read_attributes(key)
-    subject, unsupported = _subject(key, profile, options)
-    if key.capabilities.mode is UnwrapMode.IN_TOKEN and (attributes or {}).get("cek_length_checked") is not True:
+    attributes = key_attributes(key)
+    subject, unsupported = _subject(key, settings.profile, options)
+    if key.capabilities.mode is UnwrapMode.IN_TOKEN and (attributes.values or {}).get("cek_length_checked") is not True:
         subject = replace(subject, may_take_any_cek_size=True)
     evidence = Evidence(
         subject=subject,
-        quick=options.quick,
-        plan=options.chosen_plan,
+        settings=settings,
         unsupported=unsupported,
-        started=started,
-        host=fingerprint.host() | {"load_before": load_before},
         module=module_facts(key),
         capabilities=capabilities,
         attributes=attributes,
-        no_attributes=no_attributes,
-        findings=findings.judge_key(key, attributes),
-        checks=[honest],
+        findings=findings.judge_key(key, attributes.values, settings.allowed_modes),
+        checks=[honest, checks.attributes_read(attributes)],
     )
     if unsupported is None:
         _try(evidence, progress)
     else:
         reason = "the key does not do the profile"
         evidence.cases = [CaseResult(case, Status.NOT_SUPPORTED, reason=reason) for case in all_cases(subject)]
-    evidence.host["load_after"] = fingerprint.load_average()
+    evidence.host = _host(load_before)
     evidence.seconds = time.monotonic() - began
     return evidence
 
@@ -114,8 +150,7 @@ def _subject(key: Unwrapper, profile: Profile, options: Options) -> tuple[Subjec
     try:
         alg, enc = announced_algorithms(profile, key)
     except UnsupportedAlgorithm as error:
-        hint = "" if error.hint == UnsupportedAlgorithm.hint else f"; {error.hint}"
-        return Subject(key, profile, profile.algs[0], profile.encs[0]), f"{error}{hint}"
+        return Subject(key, profile, profile.algs[0], profile.encs[0]), _explained(error)
     return Subject(key, profile, alg, enc, options.nonces()), None
 
 
@@ -131,9 +166,11 @@ def _try(evidence: Evidence, progress: Progress) -> None:
     evidence.cases = results
     evidence.floor = reading
     evidence.checks += [checks.uniform_failures(results), checks.no_early_failure(results, reading), alive]
-    evidence.findings = findings.gravest_first([*evidence.findings, *checks.failure_floor(reading)])
+    evidence.findings = findings.gravest_first(
+        [*evidence.findings, *checks.failure_floor(reading, checks.slowest_failure(results))]
+    )
     if alive.status is not Status.INCONCLUSIVE:
-        plan = evidence.plan
+        plan = evidence.settings.plan
         progress(Step("speed", 0, len(plan.threads)))
         evidence.runs = measure(subject, plan, lambda done: progress(Step("speed", done, len(plan.threads))))
         evidence.checks.append(checks.right_under_load(evidence.runs))

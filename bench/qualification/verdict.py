@@ -83,7 +83,16 @@ def judge(
         return Judgement(Verdict.FAIL, (*failures, *doubts))
     if doubts:
         return Judgement(Verdict.INCONCLUSIVE, tuple(doubts))
-    return Judgement(Verdict.PASS, ())
+    return Judgement(Verdict.PASS, _to_read(findings))
+
+
+def _to_read(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """What a pass must not hide."""
+    count = sum(finding.severity is Severity.MEDIUM for finding in findings)
+    if not count:
+        return ()
+    what, them = ("finding", "it") if count == 1 else ("findings", "them")
+    return (f"{count} {what} of severity medium; read {them} before you accept",)
 
 
 def _too_few(runs: Sequence[Run] | None, min_samples: int) -> list[str]:

@@ -5,12 +5,14 @@ Made from a ``sealpass.qualification/1`` document and nothing else. Texts from d
 stripped of what is not printable, so that no token writes control sequences to somebody's terminal.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 NOT_MEASURED = "-"
+_NONE_TRIED = "None was tried."
 _NANOSECONDS_PER_MS = 1_000_000
 _PARTS = {
     "V": "valid tokens",
@@ -21,6 +23,18 @@ _PARTS = {
     "P": "payload and password",
     "R": "one nonce, one use",
 }
+"""In the order of docs/qualification.md."""
+_TRIED = {True: "accepted when tried", False: "refused when tried", None: "not known"}
+_TRIALS = {
+    "raw_rsa": ("raw RSA (CKM_RSA_X_509)", _TRIED),
+    "rsa_pkcs": ("PKCS #1 v1.5 padding (CKM_RSA_PKCS)", _TRIED),
+    "cek_readable": (
+        "a content encryption key, unwrapped to be read",
+        {True: "could be read when tried", False: "could not be read when tried", None: "not known"},
+    ),
+    "cek_length_checked": ("a content encryption key of another size", {True: "refused", False: "accepted", None: "not known"}),
+}
+"""What stands among the attributes and is none: it was found by trying."""
 
 Document = Mapping[str, Any]
 
@@ -113,6 +127,7 @@ def full(document: Document) -> Iterator[Section]:
 def _key(document: Document) -> Section:
     key, settings = document["key"], document["settings"]
     announced = document["capabilities"]["announced"]
+    floor = settings["failure_floor_s"]
     algorithms = "nothing of the profile" if announced is None else f"{announced['alg']} with {announced['enc']}"
     return Section(
         "Key",
@@ -120,8 +135,10 @@ def _key(document: Document) -> Section:
         rows=[
             _row("URI", key["uri"]),
             _row("key id", key["id"]),
-            _row("kind", f"RSA-{key['bits']}"),
+            _row("kind", None if key["bits"] is None else f"RSA-{key['bits']}"),
             _row("unwrap mode", key["mode"]),
+            _row("allowed modes", ", ".join(settings["allowed_modes"])),
+            _row("failure floor", "the device's default" if floor is None else f"{floor * 1000:g} ms, as asked for"),
             _row("profile", settings["profile"] + (" with SHA-1 allowed" if settings["allow_sha1"] else "")),
             _row("qualified with", algorithms),
             _row("when", f"{document['started']}, {document['duration_s']:.1f} s"),
@@ -141,7 +158,18 @@ def _module(document: Document) -> Section:
 
 
 def _attributes(document: Document) -> Section:
-    return _facts("Key attributes", document["attributes"])
+    facts = document["attributes"]
+    if facts["values"] is None:
+        return _facts("Key attributes", facts)
+    shown = dict(_attribute(name, value) for name, value in facts["values"].items())
+    return _facts("Key attributes", {**facts, "values": shown})
+
+
+def _attribute(name: str, value: Any) -> tuple[str, Any]:
+    if name not in _TRIALS:
+        return name, value
+    label, words = _TRIALS[name]
+    return label, words[value]
 
 
 def _host(document: Document) -> Section:
@@ -154,6 +182,8 @@ def _host(document: Document) -> Section:
 
 def _capabilities(document: Document) -> Section:
     found = document["capabilities"]
+    if found["status"] == "not-tried":
+        return Section("Capabilities", [f"Not tried: {printable(found['reason'])}."])
     rows = [
         _row(name, entry["name"], entry["jwe_name"], entry["declared"], entry["tried"])
         for kind, name in (("oaep", "unwrap"), ("content", "content"))
@@ -163,6 +193,8 @@ def _capabilities(document: Document) -> Section:
 
 
 def _findings(document: Document) -> Section:
+    if document["capabilities"]["status"] == "not-tried":
+        return Section("Findings", ["Not judged: the key was not looked at."])
     rows = [_row(entry["severity"], entry["text"], entry["advice"]) for entry in document["findings"]]
     if not rows:
         return Section("Findings", ["None."])
@@ -170,6 +202,8 @@ def _findings(document: Document) -> Section:
 
 
 def _case_counts(document: Document) -> Section:
+    if not document["cases"]:
+        return Section("Contract cases by part", [_NONE_TRIED])
     total: Counter[str] = Counter()
     passed: Counter[str] = Counter()
     for case in document["cases"]:
@@ -195,6 +229,8 @@ def _outcome(found: Mapping[str, Any] | None) -> str:
 
 
 def _cases(name: str, cases: Sequence[Mapping[str, Any]]) -> Section:
+    if not cases:
+        return Section(name, [_NONE_TRIED])
     return Section(
         name,
         headers=("id", "case", "reference", "expected", "observed", "status"),
@@ -205,19 +241,27 @@ def _cases(name: str, cases: Sequence[Mapping[str, Any]]) -> Section:
                 printable(case["reason"]) if case["observed"] is None else _outcome(case["observed"]),
                 printable(case["status"]),
             ]
-            for case in cases
+            for case in sorted(cases, key=_place)
         ],
     )
 
 
+def _place(case: Mapping[str, Any]) -> tuple[int, int, str]:
+    """Where a case stands in docs/qualification.md: part, number, letter."""
+    part, number, letter = re.fullmatch(r"([A-Z])(\d+)([a-z]?)", case["id"]).groups()
+    return list(_PARTS).index(part), int(number), letter
+
+
 def _checks(document: Document) -> Section:
+    if not document["checks"]:
+        return Section("Checks across all cases", [_NONE_TRIED])
     rows = [_row(check["id"], check["title"], check["detail"], check["status"]) for check in document["checks"]]
     notes = []
     floor = document["failure_floor"]
     if floor is not None:
         notes.append(
             f"Failures are released after {floor['seconds'] * 1000:g} ms; "
-            f"{floor['overruns']} of {floor['failures']} came later."
+            f"{floor['overruns']} of {floor['failures']} missed it."
         )
     return Section("Checks across all cases", notes, ("id", "check", "detail", "status"), rows)
 
@@ -244,6 +288,12 @@ def _speed(document: Document) -> Section:
             )
         )
     notes = [f"One operation: {printable(measurement['operation'])}."]
+    plan = measurement["plan"]
+    threads = " and ".join(map(str, plan["threads"]))
+    notes.append(
+        f"Plan: {'quick' if document['settings']['quick'] else 'not quick'}, up to {plan['seconds']:g} s with each number"
+        f" of threads ({threads}), each after {plan['warm_up_seconds']:g} s of warm-up."
+    )
     if measurement["note"]:
         notes.append(f"Note: {printable(measurement['note'])}.")
     headers = ("threads", "passwords/s", "p50 ms", "p90 ms", "p99 ms", "max ms", "n", "errors")

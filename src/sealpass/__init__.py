@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""sealpass: passwords that the browser encrypted, unwrapped inside an HSM, AWS KMS or a Java key store.
+"""sealpass: passwords that the browser encrypted, unwrapped inside an HSM (PKCS#11).
 
 ``__all__`` is the public API and its promise: blocking, thread-safe, no thread started at import. Names are loaded
 on first use, so that importing sealpass costs no device SDK and no cryptography.

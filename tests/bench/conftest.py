@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A key to plant faults in, and the shortest measurement that still measures."""
 
+import json
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -22,5 +25,13 @@ def private_key(software_uri: str) -> rsa.RSAPrivateKey:
 
 @pytest.fixture
 def tiny() -> Options:
-    """Every contract case, and hardly any measuring."""
-    return Options(quick=True, plan=TINY)
+    """Every contract case, and hardly any measuring; the planted keys are software keys, so these are allowed."""
+    return Options(quick=True, plan=TINY, allow_software=True)
+
+
+@pytest.fixture(scope="session")
+def schema() -> dict[str, Any]:
+    """The published schema, as package data."""
+    text = (resources.files("sealpass.bench") / "schemas" / "qualification-1.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded

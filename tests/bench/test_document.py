@@ -2,28 +2,24 @@
 """The result document: its schema, its numbers, and what must not be in it."""
 
 import json
-from importlib import resources
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from jsonschema import Draft202012Validator
 
+from sealpass.backends.registry import key_maker
 from sealpass.bench.qualification import Options, Step, qualify
 from sealpass.bench.report import markdown, terminal
-from sealpass.core.algorithms import ContentEncryption
-from sealpass.core.content_key import MemoryContentKey
+from sealpass.core import base64url
 from sealpass.core.contract import AIRLOCK_JWE, SEALPASS, Profile
-from sealpass.core.errors import UnsupportedAlgorithm
+from sealpass.core.errors import ConfigError, KeyNotFound
+from sealpass.core.jwk import PublicJwk
+from sealpass.core.uri import KeyUri
 from tests.bench import planted
-
-
-@pytest.fixture(scope="session")
-def schema() -> dict[str, Any]:
-    """The published schema, as package data."""
-    text = (resources.files("sealpass.bench") / "schemas" / "qualification-1.json").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = json.loads(text)
-    return loaded
 
 
 def test_the_schema_is_a_schema(schema: dict[str, Any]) -> None:
@@ -94,59 +90,73 @@ def test_an_open_key_stays_open_and_a_uri_is_closed(software_uri: str, tiny: Opt
     assert document["key"]["uri"] == software_uri
 
 
-def test_a_key_that_does_not_unwrap_is_refused(tmp_path: Any, tiny: Options) -> None:
-    """An AES key is no candidate: an error of the operator, not a failed qualification."""
-    from sealpass.backends.registry import key_maker
+def _pem(path: Path, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
+    octets = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(octets)
+    path.chmod(0o600)
+    return f"software:path={path}"
 
-    uri = key_maker(f"software:path={tmp_path}/seal.jwk").create_aes(256)
-    with pytest.raises(UnsupportedAlgorithm):
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("rsa-1024", "the RSA key has 1024 bits"), ("ec", "not an RSA key"), ("aes", "does not unwrap")],
+)
+def test_an_unfit_key_fails_with_a_document(
+    kind: str, reason: str, tmp_path: Path, schema: dict[str, Any], tiny: Options
+) -> None:
+    """A key that is there and can never do it fails, with what is not known as null, and every view of that."""
+    match kind:
+        case "rsa-1024":
+            short = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - the point of the test
+            uri = _pem(tmp_path / "key.pem", short)
+        case "ec":
+            uri = _pem(tmp_path / "key.pem", ec.generate_private_key(ec.SECP256R1()))
+        case _:
+            uri = str(key_maker(f"software:path={tmp_path}/seal.jwk").create_aes(256))
+    document = qualify(uri, SEALPASS, tiny)
+    Draft202012Validator(schema).validate(document)
+    assert (document["verdict"]["verdict"], document["verdict"]["exit_code"]) == ("fail", 1)
+    assert document["verdict"]["reasons"][0].startswith("not supported: ")
+    assert reason in document["verdict"]["reasons"][0]
+    assert document["key"] == {"uri": uri, "id": None, "bits": None, "mode": None}
+    assert document["capabilities"]["oaep"] is None
+    assert reason in document["capabilities"]["reason"]
+    for view in (markdown.render(document), terminal.render(document)):
+        assert reason in view
+
+
+def test_an_open_key_that_is_too_short_fails(private_key: rsa.RSAPrivateKey, tiny: Options) -> None:
+    """A backend of somebody else's that opens a key of 1024 bits does not get it passed."""
+    short = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - the point of the test
+    numbers = short.public_key().public_numbers()
+    key = planted.SoundKey(private_key)
+    n, e = (
+        base64url.encode(number.to_bytes(size, "big")).decode() for number, size in ((numbers.n, 128), (numbers.e, 3))
+    )
+    key.public_jwk = PublicJwk(n, e, "of-its-own", 1024)
+    document = qualify(key, SEALPASS, tiny)
+    assert document["verdict"]["verdict"] == "fail"
+    assert "1024 bits" in document["verdict"]["reasons"][0]
+
+
+@pytest.mark.parametrize("uri", ["software:path=/nowhere/key.pem", "software:place=here", "nobody:path=x"])
+def test_a_key_that_is_not_there_is_an_error(uri: str, tiny: Options) -> None:
+    """A wrong URI says nothing about a key: an operator's error, and no document."""
+    with pytest.raises((ConfigError, KeyNotFound)):
         qualify(uri, SEALPASS, tiny)
 
 
-class _Listening(MemoryContentKey):
-    heard: set[bytes]
-
-    def decrypt(self, iv: bytes, ciphertext: bytes, tag: bytes, aad: bytes) -> bytes | None:
-        plaintext = super().decrypt(iv, ciphertext, tag, aad)
-        if plaintext is not None:
-            self.heard.add(plaintext)
-        return plaintext
+def test_the_failure_floor_is_the_one_that_was_asked_for(software_uri: str, tiny: Options) -> None:
+    """A floor that is asked for is in force for every failure, and in the document."""
+    document = qualify(software_uri, SEALPASS, replace(tiny, failure_floor=0.013))
+    assert document["settings"]["failure_floor_s"] == document["failure_floor"]["seconds"] == 0.013
 
 
-class Listening(planted.SoundKey):
-    """Remembers every plaintext that it gave out."""
-
-    def __init__(self, private_key: rsa.RSAPrivateKey) -> None:
-        super().__init__(private_key)
-        self.heard: set[bytes] = set()
-
-    def content_key(self, cek: bytes, enc: ContentEncryption) -> MemoryContentKey:
-        if len(cek) != enc.cek_bytes:
-            return super().content_key(cek, enc)
-        key = _Listening(cek, enc)
-        key.heard = self.heard
-        return key
-
-
-def _passwords(plaintexts: set[bytes]) -> set[str]:
-    found = set()
-    for plaintext in plaintexts:
-        try:
-            members = json.loads(plaintext)
-        except (ValueError, RecursionError):
-            continue
-        password = members.get("password") if isinstance(members, dict) else None
-        # Shorter ones, made to be odd, would be found in any text.
-        if isinstance(password, str) and len(password) >= 12 and password.isascii() and " " not in password:
-            found.add(password)
-    return found
-
-
-def test_no_password_is_in_any_report(private_key: rsa.RSAPrivateKey, tiny: Options) -> None:
-    """None of the passwords that went through the key is in the JSON, the Markdown or the terminal's report."""
-    key = Listening(private_key)
+def test_a_secret_in_a_uri_is_masked(private_key: rsa.RSAPrivateKey, tiny: Options) -> None:
+    """What somebody wrote where only a secret's source belongs, or as userinfo of a URL, is in no report."""
+    key = planted.SoundKey(private_key)
+    key._uri = KeyUri.parse("software:path=key.pem?pin-source=hunter2-48151&endpoint-url=http://me:hunter2-48151@host/")
     document = qualify(key, SEALPASS, tiny)
-    passwords = _passwords(key.heard)
-    assert len(passwords) > 80
-    reports = json.dumps(document), markdown.render(document), terminal.render(document)
-    assert not [password for password in passwords for report in reports if password in report]
+    assert "***" in document["key"]["uri"]
+    for report in (json.dumps(document), markdown.render(document), terminal.render(document)):
+        assert "hunter2" not in report

@@ -2,15 +2,17 @@
 """Findings on a key's attributes."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sealpass.bench.qualification import Options, findings, qualify
 from sealpass.bench.qualification.findings import Attributes, Severity
+from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.contract import SEALPASS
-from sealpass.core.errors import BackendUnavailable
-from tests.bench.planted import SoundKey
+from sealpass.core.errors import BackendUnavailable, KeyNotFound
+from tests.bench.planted import SoundKey, TakesAnyCekLength
 
 GOOD: dict[str, bool | int | str | None] = {
     "sensitive": True,
@@ -40,7 +42,7 @@ class KeyWithAttributes(SoundKey):
 
 def weighed(private_key: rsa.RSAPrivateKey, attributes: Attributes | None) -> dict[str, Severity]:
     """The findings on a key with these attributes, without the one on software keys."""
-    found = findings.judge_key(SoundKey(private_key), attributes)
+    found = findings.judge_key(SoundKey(private_key), attributes, tuple(UnwrapMode))
     return {finding.id: finding.severity for finding in found if finding.id != "software-key"}
 
 
@@ -102,15 +104,98 @@ def test_a_medium_finding_does_not_fail(private_key: rsa.RSAPrivateKey, tiny: Op
     assert "sign" in {finding["id"] for finding in document["findings"]}
 
 
-def test_attributes_that_cannot_be_read_are_null_with_a_reason(private_key: rsa.RSAPrivateKey) -> None:
-    """A key without attributes, and one whose device does not answer, give None and why."""
+class Silent(SoundKey):
+    """A key that has attributes and whose device does not tell them."""
 
-    class Silent(SoundKey):
-        def attributes(self) -> Mapping[str, bool | int | str | None]:
+    error: Exception = BackendUnavailable("CKR_SESSION_COUNT", retryable=True)
+
+    def attributes(self) -> Mapping[str, bool | int | str | None]:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        (BackendUnavailable("CKR_SESSION_COUNT", retryable=True), "backend-unavailable"),
+        (KeyNotFound("it was there before"), "key-not-found"),
+        (RuntimeError("a secret of the SDK"), "exception RuntimeError"),
+    ],
+)
+def test_attributes_that_a_device_does_not_tell_are_no_pass(
+    error: Exception, word: str, private_key: rsa.RSAPrivateKey, tiny: Options
+) -> None:
+    """Nobody knows whether such a key can be taken away: inconclusive, with the reason, whatever else passed."""
+    key = Silent(private_key)
+    key.error = error
+    document = qualify(key, SEALPASS, tiny)
+    assert (document["verdict"]["verdict"], document["verdict"]["exit_code"]) == ("inconclusive", 4)
+    assert document["verdict"]["cases"]["pass"] == len(document["cases"])
+    [reason] = document["verdict"]["reasons"]
+    assert reason.startswith("D6 ")
+    assert word in reason
+    assert document["attributes"]["status"] == "no-answer"
+    assert document["attributes"]["values"] is None
+    assert "a secret" not in str(document)
+
+
+def test_a_fault_is_graver_than_attributes_that_are_not_told(private_key: rsa.RSAPrivateKey, tiny: Options) -> None:
+    """A key whose attributes are not known and that breaks the contract fails."""
+
+    class SilentAndBroken(Silent, TakesAnyCekLength):
+        pass
+
+    assert qualify(SilentAndBroken(private_key), SEALPASS, tiny)["verdict"]["verdict"] == "fail"
+
+
+def test_a_key_without_attributes_passes(private_key: rsa.RSAPrivateKey, tiny: Options) -> None:
+    """Where there is nothing to ask, nothing is missing."""
+    document = qualify(SoundKey(private_key), SEALPASS, tiny)
+    assert document["attributes"]["status"] == "not-available"
+    assert {check["id"]: check["status"] for check in document["checks"]}["D6"] == "not-applicable"
+    assert document["verdict"]["verdict"] == "pass"
+
+
+def test_a_token_that_hides_what_protects_the_key_is_a_finding(private_key: rsa.RSAPrivateKey, tiny: Options) -> None:
+    """Where CKA_SENSITIVE and CKA_EXTRACTABLE cannot be read, two findings of weight say so."""
+    key = KeyWithAttributes(private_key)
+    key.shown = {}
+    document = qualify(key, SEALPASS, tiny)
+    found = {finding["id"]: finding["severity"] for finding in document["findings"]}
+    assert (found["unknown-sensitive"], found["unknown-extractable"]) == ("medium", "medium")
+
+
+def test_a_module_that_does_not_describe_itself_stops_nothing(private_key: rsa.RSAPrivateKey, tiny: Options) -> None:
+    """Facts for the report's first page are no part of the verdict."""
+
+    class Mute(SoundKey):
+        def describe(self) -> Mapping[str, str]:
             raise BackendUnavailable("gone", retryable=True)
 
-    assert findings.read_attributes(SoundKey(private_key))[0] is None
-    values, reason = findings.read_attributes(Silent(private_key))
-    assert values is None
-    assert reason is not None
-    assert "backend-unavailable" in reason
+    document = qualify(Mute(private_key), SEALPASS, tiny)
+    assert document["module"] == {
+        "status": "no-answer",
+        "reason": "the device did not answer: backend-unavailable",
+        "values": None,
+    }
+    assert document["verdict"]["verdict"] == "pass"
+
+
+def test_a_software_key_passes_by_explicit_opt_in_only(private_key: rsa.RSAPrivateKey, tiny: Options) -> None:
+    """Mode software is not an allowed mode: without the opt-in a key without a fault fails, for this alone."""
+    document = qualify(SoundKey(private_key), SEALPASS, replace(tiny, allow_software=False))
+    assert (document["verdict"]["verdict"], document["verdict"]["exit_code"]) == ("fail", 1)
+    assert document["verdict"]["reasons"] == ["mode software is not allowed: only native and in-token are"]
+    assert document["settings"]["allowed_modes"] == ["native", "in-token"]
+    allowed = qualify(SoundKey(private_key), SEALPASS, tiny)
+    assert allowed["verdict"]["verdict"] == "pass"
+    assert allowed["settings"]["allowed_modes"] == ["native", "in-token", "software"]
+
+
+@pytest.mark.parametrize("mode", [UnwrapMode.NATIVE, UnwrapMode.IN_TOKEN])
+def test_a_key_in_a_device_is_in_an_allowed_mode(mode: UnwrapMode, private_key: rsa.RSAPrivateKey) -> None:
+    """Native and in-token need no opt-in; a key that does not say its mode is in none."""
+    key = SoundKey(private_key)
+    key.capabilities = replace(key.capabilities, mode=mode)
+    assert findings.judge_key(key, GOOD, Options().allowed_modes) == []
+    key.capabilities = replace(key.capabilities, mode=None)
+    assert [finding.id for finding in findings.judge_key(key, GOOD, Options().allowed_modes)] == ["mode-not-allowed"]

@@ -127,3 +127,17 @@ def test_a_lost_device_is_inconclusive(private_key: rsa.RSAPrivateKey, tiny: Opt
     assert document["verdict"]["cases"]["inconclusive"] > 100
     assert document["verdict"]["cases"]["fail"] == 0
     assert document["measurement"]["status"] == "not-measured"
+
+
+def test_a_slow_device_passes_above_its_own_floor(private_key: rsa.RSAPrivateKey, tiny: Options) -> None:
+    """The finding says how slow the failures are; with a floor above that, the same device passes."""
+    late = qualify(planted.SlowerThanItsFloor(private_key), SEALPASS, tiny)
+    [finding] = [finding for finding in late["findings"] if finding["id"] == "failure-floor"]
+    assert "the slowest after 1000 ms" in finding["text"]
+    assert "--failure-floor" in finding["advice"]
+    slow = planted.SlowerThanItsFloor(private_key)
+    slow.failure_floor.seconds = 1.5
+    document = qualify(slow, SEALPASS, tiny)
+    assert document["verdict"]["verdict"] == "pass", document["verdict"]["reasons"]
+    assert document["failure_floor"]["seconds"] == 1.5
+    assert document["failure_floor"]["overruns"] == 0

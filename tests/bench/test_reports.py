@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from sealpass.bench.report import markdown, outline, terminal
 
 RECORDED = Path(__file__).parent / "recorded"
-NAMES = ("soft-token", "failed")
+NAMES = ("soft-token", "failed", "unfit")
 WIDTH = 100
 
 
@@ -33,6 +34,12 @@ def views(name: str) -> dict[str, str]:
 def test_a_view_is_as_recorded(name: str, suffix: str) -> None:
     """A recorded document gives the recorded report, to the character."""
     assert views(name)[suffix] == (RECORDED / f"{name}.{suffix}").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recorded_document_follows_the_schema(name: str, schema: dict[str, Any]) -> None:
+    """The recorded documents are such as this version writes."""
+    Draft202012Validator(schema).validate(document(name))
 
 
 @pytest.mark.parametrize("suffix", ["md", "txt"])

@@ -2,6 +2,7 @@
 """Qualifications of real soft tokens, through the module."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -41,3 +42,18 @@ def test_nss_meets_the_default_profile(nss: SoftToken, mode: UnwrapMode, tiny: O
     assert document["key"]["mode"] == mode.value
     assert document["capabilities"]["announced"] == {"alg": "RSA-OAEP-256", "enc": "A256GCM"}
     assert document["deviations"] == []
+
+
+def test_a_key_in_a_token_that_is_no_rsa_key_fails(softhsm2: SoftToken, tiny: Options) -> None:
+    """An AES key is there and does not unwrap: a failed qualification, and the token is fine afterwards."""
+    document = qualify(softhsm2.shared_aes_key(256), SEALPASS, tiny)
+    assert document["verdict"]["verdict"] == "fail"
+    assert "does not unwrap" in document["verdict"]["reasons"][0]
+    assert softhsm2.pin not in json.dumps(document)
+
+
+def test_a_failure_floor_reaches_the_token_key(softhsm2: SoftToken, tiny: Options) -> None:
+    """The floor that is asked for is the one that a key of a device is opened with."""
+    document = qualify(softhsm2.shared_key(), SEALPASS.allowing_sha1(), replace(tiny, failure_floor=0.08))
+    assert document["failure_floor"]["seconds"] == 0.08
+    assert document["verdict"]["verdict"] == "pass", document["verdict"]["reasons"]

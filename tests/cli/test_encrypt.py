@@ -98,6 +98,15 @@ def test_an_empty_nonce_is_refused(run: Run, jwk_file: str) -> None:
     assert "empty" in ran.err
 
 
+@pytest.mark.parametrize(("key", "uri"), [("key.pem", "software:path=key.pem"), ("a b.pem", "software:path=a%20b.pem")])
+def test_a_pem_file_is_answered_with_its_uri(run: Run, tmp_path: Path, key: str, uri: str) -> None:
+    """A key file without its scheme is what everybody tries first; the hint can be copied."""
+    assert run("keys", "create", uri).status == 0
+    ran = run("encrypt", key, "--nonce", "n-1", "--json", stdin=PASSWORD)
+    assert (ran.status, ran.out) == (2, b"")
+    assert str(ran.error["hint"]).endswith(uri)
+
+
 def test_with_a_uri_a_nonce_is_made_up_and_said_so(run: Run, software_uri: str) -> None:
     """Trying a device needs no server; the warning says that no server will take the token."""
     ran = run("encrypt", software_uri, "--json", stdin=PASSWORD)

@@ -3,6 +3,7 @@ import importlib
 import json
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -136,6 +137,26 @@ def test_a_wrong_command_line_is_status_2(run: Run, arguments: list[str], says: 
     as_json = run(*arguments, "--json")
     assert (as_json.status, as_json.out) == (2, b"")
     assert as_json.error["message"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["doctor", ""],
+        ["unwrap", ""],
+        ["unwrap", "software:path=x", "--previous", ""],
+        ["encrypt", ""],
+        ["keys", "create", ""],
+        ["softhsm", "init", "--key", ""],
+        ["softhsm", "init", "--token", ""],
+    ],
+)
+def test_an_empty_value_is_an_unset_variable(run: Run, tmp_path: Path, arguments: list[str]) -> None:
+    """Nobody means it; nothing is made, and the message names the usual reason."""
+    ran = run(*arguments, XDG_DATA_HOME=str(tmp_path / "data"))
+    assert (ran.status, ran.out) == (2, b"")
+    assert "it is empty; is the shell variable set?" in ran.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_bug_is_one_line_without_its_message(

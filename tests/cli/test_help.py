@@ -82,6 +82,24 @@ def test_examples_name_existing_commands_and_options() -> None:
             assert set(re.findall(r"(?<= )--[a-z0-9-]+", arguments)) <= known[called], name
 
 
+def test_help_says_what_is_easily_missed(run: Run) -> None:
+    """What KEY may be, where --json goes, and that a fast token database is for development only."""
+    words = " ".join(run("--help").text.split())
+    assert "KEY is a URI (encrypt also takes a JWK file)" in words
+    assert "every command takes --json, after its name" in words
+    words = " ".join(run("softhsm", "init", "--help").text.split())
+    assert "NSS_MAX_MP_PBE_ITERATION_COUNT=1" in words
+    assert "Never set it in production" in words
+
+
+@pytest.mark.parametrize("group", [[], ["keys"]])
+def test_json_before_the_command_is_told_where_it_goes(run: Run, group: list[str]) -> None:
+    """Many programs take it there; the answer is JSON all the same."""
+    ran = run(*group, "--json", "list", "software:path=x")
+    assert (ran.status, ran.out) == (2, b"")
+    assert "--json goes after the command" in str(ran.error["message"])
+
+
 def test_version(run: Run) -> None:
     """--version prints name and version."""
     assert run("--version").text == f"sealpass {__version__}"

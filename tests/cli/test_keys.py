@@ -28,6 +28,7 @@ def test_create_overwrites_nothing(run: Run, tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text("mine")
     ran = run("keys", "create", "software:path=key.pem")
     assert (ran.status, ran.out) == (2, b"")
+    assert "use it as it is, or choose another path=" in ran.err
     assert (tmp_path / "key.pem").read_text() == "mine"
 
 
@@ -48,6 +49,7 @@ def test_create_leaves_no_file_where_it_refuses(run: Run, tmp_path: Path, option
     """Contradictions, weak sizes and modes that a file cannot have: exit status 2, and no key file."""
     ran = run("keys", "create", "software:path=key.pem", *options)
     assert (ran.status, ran.out) == (2, b"")
+    assert "doctor" not in ran.err  # there is no key to look at
     assert list(tmp_path.iterdir()) == []
 
 
@@ -116,7 +118,7 @@ def test_jwk_of_a_sealing_key_is_refused(run: Run) -> None:
 def test_a_key_file_that_is_missing_is_not_found(run: Run) -> None:
     """A missing key has its own code and a hint."""
     for command in (["keys", "list"], ["keys", "jwk"], ["doctor"], ["unwrap"]):
-        ran = run(*command, "software:path=missing.pem", "--json")
+        ran = run(*command, "software:path=missing.pem", "--json", stdin="a.b.c.d.e")
         assert (ran.status, ran.out) == (2, b"")
         assert ran.error["code"] == "key-not-found"
         assert ran.error["hint"]

@@ -90,6 +90,16 @@ def test_a_password_is_asked_for_without_echo(run: Run, software_uri: str) -> No
     assert run("unwrap", software_uri, stdin=out).text == "hunter2"
 
 
+def test_enter_alone_is_the_empty_password(run: Run, software_uri: str) -> None:
+    """As one newline is in a pipe: the prompt must not come back without a word."""
+    with terminal("encrypt", software_uri) as at:
+        at.wait_for(b"Password: ")
+        at.type(b"\n")
+        status, out = at.end()
+    assert status == 0
+    assert run("unwrap", software_uri, stdin=out).out == b"\n"
+
+
 def test_a_token_is_asked_for(software_uri: str, public_jwk: PublicJwk) -> None:
     """At a terminal unwrap says that it waits, and takes what is pasted."""
     announced = E2eeInformation("sealpass", "RSA-OAEP-256", "A256GCM", SEALPASS.new_nonce(), public_jwk)

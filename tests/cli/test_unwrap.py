@@ -70,12 +70,28 @@ def test_a_damaged_token_fails_in_one_way(run: Run, software_uri: str, public_jw
     assert ran.err.splitlines()[0] == "sealpass: error [decryption-failed]: the token could not be decrypted"
 
 
-@pytest.mark.parametrize("token", ["", "a.b.c", "\xff", "x" * 9000, "é"])
+@pytest.mark.parametrize("token", ["a.b.c", "\xff", "x" * 9000, "é"])
 def test_what_is_no_token_is_rejected(run: Run, software_uri: str, token: str) -> None:
     """Any rubbish on standard input is a rejected token."""
     ran = run("unwrap", software_uri, "--nonce", NONCE, "--json", stdin=token.encode("latin-1"))
     assert (ran.status, ran.out) == (1, b"")
     assert ran.error["code"] == "token-rejected"
+
+
+@pytest.mark.parametrize("stdin", ["", "\n"])
+def test_empty_input_is_said(run: Run, software_uri: str, stdin: str) -> None:
+    """Nothing to unwrap is no sender's token but a slip on the command line, with --diagnose and without."""
+    for options in ([], ["--diagnose"]):
+        ran = run("unwrap", software_uri, *options, "--json", stdin=stdin)
+        assert (ran.status, ran.out) == (2, b"")
+        assert "standard input is empty" in str(ran.error["message"])
+
+
+def test_quotes_around_a_token_are_asked_about(run: Run, software_uri: str, public_jwk: PublicJwk) -> None:
+    """As a JSON string is printed; the token inside may be a good one."""
+    ran = run("unwrap", software_uri, "--nonce", NONCE, "--json", stdin=f'"{token_for(public_jwk)}"\n')
+    assert (ran.status, ran.out) == (2, b"")
+    assert "quotes" in str(ran.error["hint"])
 
 
 def test_sha1_is_an_opt_in(run: Run, software_uri: str, public_jwk: PublicJwk) -> None:
@@ -116,9 +132,18 @@ def test_profile_jwe_prints_octets(run: Run, software_uri: str, other_uri: str, 
 
 def test_diagnose_finds_nothing_wrong(run: Run, software_uri: str, other_uri: str, public_jwk: PublicJwk) -> None:
     """A good token is called good, also where a previous key is the one that opens it, and its password not shown."""
-    for keys in ([software_uri], [other_uri, "--previous", software_uri]):
+    fine = "nothing is wrong: the token opens"
+    previous = f"{fine}; the key that opened it is {public_jwk.kid}, of --previous"
+    for keys, text in (([software_uri], fine), ([other_uri, "--previous", software_uri], previous)):
         ran = run("unwrap", *keys, "--nonce", NONCE, "--diagnose", stdin=token_for(public_jwk))
-        assert (ran.status, ran.text, ran.err) == (0, "nothing is wrong: the token opens", "")
+        assert (ran.status, ran.text, ran.err) == (0, text, "")
+
+
+def test_diagnose_does_not_call_an_unchecked_nonce_right(run: Run, software_uri: str, public_jwk: PublicJwk) -> None:
+    """Without --nonce the token may be a replay: the answer says what was not checked, and is a success."""
+    ran = run("unwrap", software_uri, "--diagnose", "--json", stdin=token_for(public_jwk))
+    assert ran.status == 0
+    assert ran.json == {"opens": True, "diagnosis": "the token opens; its nonce was not checked"}
 
 
 def test_diagnose_names_the_cause(run: Run, software_uri: str, other_uri: str, public_jwk: PublicJwk) -> None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,32 @@ def test_help_that_is_not_the_live_help_is_found_and_corrected(tmp_path: Path) -
     )
     assert _check(page, stale, "--write") == (0, "")
     assert page.read_text(encoding="utf-8") == live
+
+
+@pytest.mark.parametrize(
+    ("line", "dead"),
+    [
+        ("[there](there.md), [part](there.md#part), [above](#part) and [folder](.)", ""),
+        ("[web](https://example.org/none), [mail](mailto:a@example.org)", ""),
+        ("[one](there.md) and [gone](gone.md#part)", "gone.md"),
+        ('![image](../gone.png "title")', "../gone.png"),
+        ("```text\n[code](gone.md)\n```", ""),
+    ],
+)
+def test_a_relative_link_that_leads_nowhere_is_found(tmp_path: Path, line: str, dead: str) -> None:
+    """Links to files are relative to the document's folder; other links and code are left alone."""
+    (tmp_path / "there.md").write_text("")
+    finding = f"3: the link to {dead} leads nowhere\n" if dead else ""
+    assert _check(tmp_path / "page.md", f"# Page\n\n{line}\n") == (int(bool(dead)), finding)
+
+
+def test_what_the_readme_writes_is_ignored() -> None:
+    """Whoever follows README.md in a checkout leaves nothing for git to show."""
+    shown = (TOOL.parents[1] / "README.md").read_text(encoding="utf-8")
+    written = re.findall(r"^\$ .* > (\S+)$", shown, re.MULTILINE)
+    assert written
+    ignored = (TOOL.parents[1] / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert {f"/{name}" for name in written} <= set(ignored)
 
 
 def test_the_readme_shows_a_command_early(tmp_path: Path) -> None:

@@ -422,7 +422,8 @@ def test_a_busy_pool_does_not_turn_junk_into_an_outage(softhsm2: SoftToken) -> N
         class Busy:
             """The key, whose only session is taken as soon as an unwrap has given it back."""
 
-            public_jwk, failure_floor, probe = key.public_jwk, key.failure_floor, staticmethod(key.probe)
+            public_jwk, failure_floor = unwrapper(key).public_jwk, unwrapper(key).failure_floor
+            probe = staticmethod(unwrapper(key).probe)
 
             @staticmethod
             def unwrap(*arguments: object) -> object:
@@ -458,3 +459,13 @@ def test_trouble_while_cleaning_up_a_failed_login_stays_ours(
     monkeypatch.setattr(token.Login, "__call__", refuse)
     with pytest.raises(ConfigError, match="planted"):
         open_key(softhsm2.shared_key())
+
+
+def test_a_token_lost_while_attributes_are_tried_is_no_clean_bill(
+    key: RsaTokenKey, mode: UnwrapMode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the token goes away in the middle, a misuse that was not tried is not reported as refused."""
+    planted(key._connection, monkeypatch, first_call(mode), CKR_DEVICE_ERROR)
+    with pytest.raises(BackendUnavailable):
+        key.attributes()
+    assert works(key)

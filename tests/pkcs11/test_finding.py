@@ -104,7 +104,7 @@ def test_numbers_compare_as_numbers(softhsm2: SoftToken, attribute: str, value: 
     """A version and a slot id match by value, with leading zeros and all."""
     if value is None:
         with rw_session(softhsm2) as session:
-            value = b"00%d" % session.token.slot.slot_id  # type: ignore[attr-defined]
+            value = b"00%d" % session.token.slot.slot_id
     with open_key(KeyUri.parse(softhsm2.shared_key()).replace(path={attribute: value})) as key:
         assert key.capabilities.unwrap
 

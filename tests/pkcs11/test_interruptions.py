@@ -49,7 +49,11 @@ def key(softhsm2: SoftToken, request: pytest.FixtureRequest) -> Iterator[RsaToke
     """A key in each mode."""
     with open_key(softhsm2.shared_key(request.param), failure_floor=0) as opened:
         assert isinstance(opened, RsaTokenKey)
+        slot = opened._connection.slot
         yield opened
+    # The login ends with the last session: who still sees private keys now has left one open.
+    with slot.get_token().open() as session:
+        assert ObjectClass.PRIVATE_KEY not in {item[Attribute.CLASS] for item in session.get_objects()}
 
 
 def content_keys(key: RsaTokenKey) -> int:
@@ -61,7 +65,7 @@ def content_keys(key: RsaTokenKey) -> int:
 def test_an_interrupted_unwrap_leaves_neither_session_nor_cek(key: RsaTokenKey) -> None:
     """At whatever line it comes, the session is closed or goes back, and no CEK stays in the token."""
     token = encrypt.encrypt(b"payload", key.public_jwk, "RSA-OAEP", "A256GCM")
-    unwrapper = as_unwrapper(key)  # type: ignore[arg-type]  # the base class of both modes
+    unwrapper = as_unwrapper(key)
     connection = key._connection
     point = 1
     while interrupted_at(point, lambda: jwe.decrypt(token, unwrapper)):

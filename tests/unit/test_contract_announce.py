@@ -56,6 +56,39 @@ def test_announcement_is_remembered_as_it_was_made(software_ring: KeyRing, profi
     )
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"session": ""}, "session"),
+        ({"session": None}, "session"),
+        ({"session": b"flow"}, "session"),
+        ({"purpose": "login"}, "purpose"),
+        ({"purpose": None}, "purpose"),
+        ({"lifetime": 0}, "lifetime"),
+        ({"lifetime": -1.0}, "lifetime"),
+        ({"lifetime": float("nan")}, "lifetime"),
+        ({"lifetime": float("inf")}, "lifetime"),
+        ({"lifetime": "300"}, "lifetime"),
+    ],
+    ids=str,
+)
+def test_announcement_of_nothing_is_refused(software_ring: KeyRing, change: dict[str, Any], says: str) -> None:
+    """A session, purpose or lifetime that is none is the caller's mistake; no nonce is issued for it."""
+    nonces = MemoryNonceStore()
+    asked: dict[str, Any] = {"session": "flow", "purpose": Purpose.CHECK, "lifetime": 60.0} | change
+    with pytest.raises(ConfigError, match=says):
+        announce(software_ring, SEALPASS, nonces, **asked)
+    assert len(nonces) == 0
+
+
+def test_purpose_may_be_its_value(software_ring: KeyRing) -> None:
+    """As it comes out of a configuration or a route; the record holds the Purpose."""
+    nonces = MemoryNonceStore()
+    record = nonces.consume(announce(software_ring, SEALPASS, nonces, "flow", "check").nonce)
+    assert record is not None
+    assert record.purpose is Purpose.CHECK
+
+
 @ALL
 def test_announcement_tells_the_client(software_ring: KeyRing, profile: Profile) -> None:
     """Airlock's three members first, and nothing of session or purpose."""
@@ -104,7 +137,7 @@ def test_key_without_the_alg_is_not_announced(
     nonces = MemoryNonceStore()
     with pytest.raises(UnsupportedAlgorithm, match=f"profile {profile.name}") as caught:
         announce(ring, profile, nonces, SESSION, Purpose.CHECK)
-    assert "--allow-sha1" in caught.value.hint
+    assert "--allow-sha1, or Profile.allowing_sha1()" in caught.value.hint
     assert len(nonces) == 0
 
 

@@ -42,6 +42,14 @@ def reason_of(token: str | bytes) -> RejectReason:
     return caught.value.reason
 
 
+@pytest.mark.parametrize("token", [None, 123, ["a"], {}, bytearray(b"a.b.c.d.e")], ids=str)
+def test_what_is_no_text_is_no_token(software_key: Unwrapper, token: Any) -> None:
+    """A JSON body may hold anything where the token belongs: that is the sender's mistake, not a bug of ours."""
+    assert reason_of(token) is RejectReason.FORM
+    with pytest.raises(TokenRejected):
+        jwe.decrypt(token, software_key)
+
+
 def test_parts_come_apart(software_key: Unwrapper) -> None:
     """Five parts, decoded, and the AAD as it was spelled (RFC 7516 section 5.2 step 15)."""
     token = made(software_key, kid="k")
@@ -210,7 +218,7 @@ class _Recorder:
         self.events.append("unwrap")
         return _Handle(secrets.token_bytes(enc.cek_bytes), enc)
 
-    def probe(self, deadline: object = None) -> None:
+    def probe(self, _deadline: object = None) -> None:
         self.events.append("probe")
         if self._dead:
             raise BackendUnavailable("gone", retryable=True)

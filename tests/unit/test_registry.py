@@ -26,6 +26,28 @@ def test_unknown_scheme(use: object, scheme: str) -> None:
     assert all(known in caught.value.hint for known in schemes())
 
 
+@pytest.mark.parametrize("use", [open_key, key_maker])
+@pytest.mark.parametrize("uri", ["file:///x", "https://host/key?a=b", "Vault:x"])
+def test_unknown_scheme_is_said_before_the_grammar(use: object, uri: str) -> None:
+    """Nobody mends the attributes of a URI that no backend takes."""
+    with pytest.raises(ConfigError, match="no backend for"):
+        use(uri)  # type: ignore[operator]
+
+
+def test_value_without_a_name_is_answered_with_an_example() -> None:
+    """A path right behind the scheme is what everybody tries first."""
+    with pytest.raises(ConfigError, match="name=value") as caught:
+        open_key("software:/x.pem")
+    assert "software:path=/x.pem" in caught.value.hint
+
+
+def test_quotes_around_a_uri_are_asked_about() -> None:
+    """A shell variable that holds quotes of its own."""
+    with pytest.raises(ConfigError, match="scheme") as caught:
+        open_key("'software:path=x.pem'")
+    assert "quotes" in caught.value.hint
+
+
 def test_scheme_ignores_case(software_uri: str) -> None:
     """As in every URI."""
     with open_key(software_uri.replace("software:", "SOFTWARE:")) as key:

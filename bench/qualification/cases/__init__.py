@@ -8,7 +8,7 @@ from sealpass.bench.qualification.cases.case import Case
 from sealpass.bench.qualification.device import Subject
 
 NOT_COVERED = {
-    "A8": "a key below 2048 bits or with an even exponent is refused when it is opened",
+    "A8": "a key below 2048 bits or with an even exponent fails when it is opened, before any case",
     "A14, A15": "checks of the client; the server cannot see them",
     "A16": "a key of several uses is a finding on the key's attributes, not a token",
     "C4": "a client that repeats its random numbers cannot be seen from one token",

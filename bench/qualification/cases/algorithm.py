@@ -65,7 +65,7 @@ def _names(subject: Subject) -> Iterator[Case]:
         "A2",
         f"alg {other} where {subject.alg} was announced",
         "RFC 7518 §4.3; RFC 8725 §3.1",
-        refused_late(RejectReason.ALGORITHM) if other in subject.profile.algs else _ALGORITHM,
+        refused_late(RejectReason.ANNOUNCEMENT) if other in subject.profile.algs else _ALGORITHM,
         lambda flow: _wrapped(flow, OAEP_BY_JWE_NAME[other], alg=other),
     )
     for letter, alg in zip(
@@ -120,7 +120,7 @@ def _paddings(subject: Subject) -> Iterator[Case]:
     )
     yield Case(
         "A6a",
-        f"OAEP {oaep.hash} with MGF1 {other_mgf.mgf_hash} (a default of Java, where it is SHA-256 with MGF1 SHA-1)",
+        f"OAEP {oaep.hash} with MGF1 {other_mgf.mgf_hash}" + (", Java's default" if oaep.hash is Hash.SHA256 else ""),
         "RFC 8017 §A.2.1; RFC 7518 §4.3",
         FAILS,
         lambda flow: _wrapped(flow, other_mgf),

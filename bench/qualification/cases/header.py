@@ -27,6 +27,8 @@ from sealpass.core.uri import KeyUri
 
 _HEADER = refused(RejectReason.HEADER)
 _LATE_NONCE = refused_late(RejectReason.NONCE)
+_GONE_SECONDS = 1e-6
+"""A nonce of this life has expired before its token is made: one RSA encryption takes longer."""
 _FETCH = "RFC 7516 §4.1.4 to §4.1.8; RFC 8725 §3.10"
 
 
@@ -95,7 +97,7 @@ def _kids(subject: Subject) -> Iterator[Case]:
     yield Case("H5b", "kid is a number", "RFC 7515 §4.1.4", _HEADER, _with(kid=7))
     for letter, kid in zip("cde", ("another-key", "../../etc/passwd", "' OR 1=1 --"), strict=True):
         yield Case(
-            f"H5{letter}", f"kid is {kid!r}", "RFC 8725 §3.10", refused_late(RejectReason.HEADER), _with(kid=kid)
+            f"H5{letter}", f"kid is {kid!r}", "RFC 8725 §3.10", refused_late(RejectReason.ANNOUNCEMENT), _with(kid=kid)
         )
     yield Case(
         "H6a",
@@ -135,7 +137,7 @@ def _nonces(subject: Subject) -> Iterator[Case]:
         lambda flow: flow.token(),
         lambda flow, token: flow.open(token, session=f"{SESSION}-other"),
     )
-    yield Case("H7f", "nonce expired", source, _LATE_NONCE, lambda flow: flow.token(), lifetime=0.0)
+    yield Case("H7f", "nonce expired", source, _LATE_NONCE, lambda flow: flow.token(), lifetime=_GONE_SECONDS)
     yield Case(
         "H7g",
         "the bytes of the nonce in another spelling (padding)",

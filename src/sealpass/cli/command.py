@@ -43,6 +43,15 @@ class Group(click.Group):
 
     command_class = Command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Say where ``--json`` goes, to whoever writes it where many other programs want it."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name != "--json":
+                raise
+            raise click.UsageError("--json goes after the command, with its other options", ctx) from None
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -55,7 +64,7 @@ class Entry:
     """The optional dependency that the module imports, if any."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group that imports the one command that is asked for, and none to list them."""
 
     def __init__(self, *args: Any, entries: Mapping[str, Entry], **kwargs: Any) -> None:

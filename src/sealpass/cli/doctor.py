@@ -94,8 +94,8 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     for variant in found["unwrap"]:
         name = f"RSA-OAEP {variant['hash']}, MGF1 {variant['mgf_hash']}"
-        works = YES if variant["works"] else NO
-        rows.append((name, f"{works} ({variant['jwe_alg']})" if variant["jwe_alg"] else works))
+        name += f" ({variant['jwe_alg']})" if variant["jwe_alg"] else ""
+        rows.append((name, YES if variant["works"] else NO))
     rows.append(("content encryption", ", ".join(found["content"]) or NO))
     rows.append(("sealing", ", ".join(found["seal"]) or NO))
     rows.extend((f"profile {name}", answer) for name, answer in found["profiles"].items())

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``sealpass encrypt``: what the browser does, for trying a device and for scripts."""
 
+import os
 import re
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from sealpass.cli.options import (
     force_login_option,
     json_option,
     nonce_option,
+    not_empty,
     pointer_option,
     profile_option,
 )
@@ -29,6 +31,7 @@ from sealpass.core.errors import ConfigError, UnsupportedAlgorithm
 from sealpass.core.jwe import MAX_TOKEN_BYTES
 from sealpass.core.jwk import PublicJwk
 from sealpass.core.protocols import as_unwrapper
+from sealpass.core.uri import KeyUri
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
@@ -41,7 +44,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
         "sealpass encrypt software:path=key.pem < password.txt | sealpass unwrap software:path=key.pem",
     ),
 )
-@click.argument("key", metavar="[URI|JWK-FILE]", required=False, type=click.Path())
+@click.argument("key", metavar="[URI|JWK-FILE]", required=False, type=click.Path(), callback=not_empty)
 @profile_option
 @nonce_option
 @click.option(
@@ -157,7 +160,11 @@ def _recipient(key: str, profile: Profile, *, force_login: bool) -> tuple[Public
         with open_key(key, force_login=force_login) as opened:
             unwrapper = as_unwrapper(opened)
             return (unwrapper.public_jwk, *announced_algorithms(profile, unwrapper))
-    text = read_file(key, "the JWK file", hint="a key is a URI (software:path=key.pem) or a file with a public JWK")
+    hint = "a key is a URI (software:path=key.pem) or a file with a public JWK"
+    text = read_file(key, "the JWK file", hint="are there quotes around it?" if key[0] in "'\"" else hint)
+    if text.startswith(b"-----BEGIN"):
+        uri = KeyUri("software", {"path": os.fsencode(key)})
+        raise ConfigError("the key file is PEM, not a JWK", hint=f"a private key in a PEM file is {uri}")
     public_key = PublicJwk.from_json(text)
     # A JWK that names its algorithm is for that one only (RFC 7517 section 4.4).
     alg = strict_json.loads(text).get("alg", profile.algs[0])

@@ -17,10 +17,10 @@ def read_password() -> str:
     """The password (secret) from a pipe, or from a hidden prompt on a terminal; raises ConfigError.
 
     One trailing newline is dropped, because ``echo`` and editors add it. Nothing at all is refused: it is nearly
-    always a command before the pipe that failed.
+    always a command before the pipe that failed. At the prompt, Enter alone is the empty password.
     """
     if _is_terminal():
-        typed: str = click.prompt("Password", hide_input=True, err=True)
+        typed: str = click.prompt("Password", hide_input=True, err=True, default="", show_default=False)
         return typed
     octets = _read_bounded("password")
     if not octets:
@@ -41,10 +41,18 @@ def read_payload() -> bytes:
 
 
 def read_token() -> bytes:
-    """The token without one trailing newline; whether it is one is the parser's business."""
+    """The token without one trailing newline; raises ConfigError where there is none, or one in quotes.
+
+    Whether it is a token is the parser's business; these two are slips of whoever wrote the command line.
+    """
     if _is_terminal():
         click.echo("Token, then Enter and Ctrl-D:", err=True)
-    return _without_newline(_read(_TOKEN_READ_BYTES))
+    token = _without_newline(_read(_TOKEN_READ_BYTES))
+    if not token:
+        raise ConfigError("no token: standard input is empty", hint="did the command before the pipe fail?")
+    if token.startswith((b"'", b'"')):
+        raise ConfigError("no token: standard input begins with a quotation mark", hint="are there quotes around it?")
+    return token
 
 
 def read_file(path: str, what: str, *, hint: str | None = None) -> bytes:

@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arguments and options that several commands share, so that one name means one thing everywhere."""
 
+from typing import TypeVar
+
 import click
 
 from sealpass.cli.profiles import PROFILE_NAMES
 
+T = TypeVar("T", bound=str | tuple[str, ...] | None)
 
-def _not_empty(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    if value == "":
+
+def not_empty(_context: click.Context, _parameter: click.Parameter, value: T) -> T:
+    """Refuse empty text, a value of its own or among several: it is nearly always a shell variable that is not set."""
+    if value == "" or (isinstance(value, tuple) and "" in value):
         raise click.BadParameter("it is empty; is the shell variable set?")
     return value
 
 
-key_argument = click.argument("uri", metavar="KEY")
+key_argument = click.argument("uri", metavar="KEY", callback=not_empty)
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON: the result on standard output, an error on standard error."
 )
@@ -34,7 +39,7 @@ pointer_option = click.option(
     help="JSON Pointer to the password in the payload; profile airlock-jwe only.  [default: /password]",
 )
 nonce_option = click.option(
-    "--nonce", metavar="NONCE", callback=_not_empty, help="The nonce that the server announced; not secret."
+    "--nonce", metavar="NONCE", callback=not_empty, help="The nonce that the server announced; not secret."
 )
 allow_sha1_option = click.option(
     "--allow-sha1", is_flag=True, help="Also take RSA-OAEP with SHA-1, for tokens that can do nothing else."

@@ -27,9 +27,9 @@ COMMANDS = {
 def root() -> None:
     """Unwrap passwords that the browser encrypted inside an HSM, and qualify the HSM for it.
 
-    KEY is always a URI: pkcs11:token=NAME;object=LABEL?pin-source=file:PATH or software:path=FILE.
-    Passwords and tokens come on standard input. Data goes to standard output, words to standard error;
-    every command takes --json.
+    KEY is a URI (encrypt also takes a JWK file): pkcs11:token=NAME;object=LABEL?pin-source=file:PATH or
+    software:path=FILE. Passwords and tokens come on standard input. Data goes to standard output, words to standard
+    error; every command takes --json, after its name.
 
     Exit status: 0 done or passed; 1 measured, and it fails (also a refused token); 2 the command, URI, configuration
     or a file is wrong; 3 the device is not reachable or refuses to log in; 4 inconclusive; 70 a bug in sealpass;

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sealpass.cli.command import Group
-from sealpass.cli.options import json_option
+from sealpass.cli.options import json_option, not_empty
 from sealpass.cli.output import say, write_result
 from sealpass.core.uri import KeyUri
 from sealpass.softhsm.provisioning import DEFAULT_TOKEN, KINDS, provision
@@ -34,8 +34,14 @@ def softhsm() -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Where the token lives.  [default: one directory per kind in $XDG_DATA_HOME/sealpass]",
 )
-@click.option("--token", default=DEFAULT_TOKEN, show_default=True, help="Label of the token.")
-@click.option("--key", "label", metavar="LABEL", help="Name this key in the URI, and export the URI as KEY.")
+@click.option("--token", default=DEFAULT_TOKEN, show_default=True, callback=not_empty, help="Label of the token.")
+@click.option(
+    "--key",
+    "label",
+    metavar="LABEL",
+    callback=not_empty,
+    help="Name this key in the URI, and export the URI as KEY.",
+)
 @json_option
 def init(*, kind: str, directory: Path | None, token: str, label: str | None, as_json: bool) -> None:
     """Make a private soft token, or find the one made before.
@@ -43,6 +49,9 @@ def init(*, kind: str, directory: Path | None, token: str, label: str | None, as
     Prints the token's URI (--key makes it a key's), then the export lines that a shell needs before the token's
     module is loaded. PINs are drawn at random into files that only you can read. A system-wide
     token store is never touched. Needs the soft token's module and 'sealpass[pkcs11]'.
+
+    For --kind nss one line is NSS_MAX_MP_PBE_ITERATION_COUNT=1: it makes development tokens fast by protecting the
+    keys in their files hardly at all. Never set it in production.
     """
     made = provision(kind, directory, token)
     uri, variables = made.uri, dict(made.config)

@@ -17,6 +17,7 @@ from sealpass.cli.options import (
     json_option,
     key_argument,
     nonce_option,
+    not_empty,
     pointer_option,
     profile_option,
 )
@@ -24,7 +25,7 @@ from sealpass.cli.output import warn, write, write_result
 from sealpass.cli.profiles import PLAIN_JWE, chosen_profile
 from sealpass.core import base64url, jwe
 from sealpass.core.contract import Profile, unwrap_password
-from sealpass.core.diagnose import NOTHING_WRONG
+from sealpass.core.diagnose import NONCE_UNCHECKED, NOTHING_WRONG
 from sealpass.core.diagnose import diagnose as find_cause
 from sealpass.core.errors import RejectReason, TokenRejected
 from sealpass.core.nonces import MemoryNonceStore, NonceRecord, Purpose
@@ -66,6 +67,7 @@ class _OpenKeys:
     "--previous",
     metavar="URI",
     multiple=True,
+    callback=not_empty,
     envvar="SEALPASS_PREVIOUS",
     show_envvar=True,
     help="A key from before a rotation, for tokens whose kid names it; may be repeated.",
@@ -141,8 +143,11 @@ def _open(token: bytes, ring: _OpenKeys, rules: Profile, nonce: str | None) -> s
 def _diagnose(token: bytes, ring: _OpenKeys, rules: Profile, nonce: str | None, *, as_json: bool) -> None:
     """Print one sentence; exit status 1 where something is wrong."""
     profile = None if rules.name == PLAIN_JWE.name else rules
-    sentence = find_cause(token, _expected_first(token, ring, rules), profile, nonce=nonce)
-    fine = sentence == NOTHING_WRONG
+    keys = _expected_first(token, ring, rules)
+    sentence = find_cause(token, keys, profile, nonce=nonce)
+    fine = sentence in (NOTHING_WRONG, NONCE_UNCHECKED)
+    if fine and keys[0] is not ring.current:
+        sentence += f"; the key that opened it is {keys[0].key_id}, of --previous"
     write_result({"opens": fine, "diagnosis": sentence}, sentence, as_json=as_json)
     if not fine:
         click.get_current_context().exit(FAILED)

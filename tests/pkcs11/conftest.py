@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every test of this folder leaves no connection behind."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from sealpass.backends.pkcs11 import connection
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays_open() -> Iterator[None]:
+    before = dict(connection._shared)
+    yield
+    assert connection._shared == before, "a key of this test is still open"
