@@ -72,7 +72,10 @@ class TokenKeyMaker:
         if self._uri.octets("id") is not None:
             raise ConfigError("the id of a new key is its thumbprint", hint="leave id out of the URI")
         if find_keys(session, self._uri):
-            raise ConfigError("a key of the token answers to the URI already", hint="use it as it is, or choose another object=…; keys are never overwritten")
+            raise ConfigError(
+                "a key of the token answers to the URI already",
+                hint="use it as it is, or choose another object=…; keys are never overwritten",
+            )
         return label
 
     def create_rsa(self, bits: int, mode: UnwrapMode, *, self_signed: bool = False) -> KeyUri:

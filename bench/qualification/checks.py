@@ -102,7 +102,10 @@ def no_early_failure(results: Sequence[CaseResult], floor: FloorReading) -> Chec
     elif not failures:
         status, detail = Status.INCONCLUSIVE, "no failure was seen"
     else:
-        status, detail = Status.PASS, f"{len(failures)} failures that end a case, none before {floor.seconds * 1000:g} ms"
+        status, detail = (
+            Status.PASS,
+            f"{len(failures)} failures that end a case, none before {floor.seconds * 1000:g} ms",
+        )
         inside = floor.failures - len(failures)
         if inside > 0:  # R1d fails first and is then refused, which is what the case is about
             detail += f"; the floor also counted {inside} on the way to another end, {floor.failures} in all"

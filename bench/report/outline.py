@@ -5,7 +5,6 @@ Made from a ``sealpass.qualification/1`` document and nothing else. Texts from d
 stripped of what is not printable, so that no token writes control sequences to somebody's terminal.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +31,10 @@ _TRIALS = {
         "a content encryption key, unwrapped to be read",
         {True: "could be read when tried", False: "could not be read when tried", None: "not known"},
     ),
-    "cek_length_checked": ("a content encryption key of another size", {True: "refused", False: "accepted", None: "not known"}),
+    "cek_length_checked": (
+        "a content encryption key of another size",
+        {True: "refused when tried", False: "accepted when tried", None: "not known"},
+    ),
 }
 """What stands among the attributes and is none: it was found by trying."""
 
@@ -248,8 +250,9 @@ def _cases(name: str, cases: Sequence[Mapping[str, Any]]) -> Section:
 
 def _place(case: Mapping[str, Any]) -> tuple[int, int, str]:
     """Where a case stands in docs/qualification.md: part, number, letter."""
-    part, number, letter = re.fullmatch(r"([A-Z])(\d+)([a-z]?)", case["id"]).groups()
-    return list(_PARTS).index(part), int(number), letter
+    name: str = case["id"]
+    number = name[1:].rstrip("abcdefghijklmnopqrstuvwxyz")
+    return list(_PARTS).index(name[0]), int(number), name[1 + len(number) :]
 
 
 def _checks(document: Document) -> Section:
@@ -289,10 +292,10 @@ def _speed(document: Document) -> Section:
         )
     notes = [f"One operation: {printable(measurement['operation'])}."]
     plan = measurement["plan"]
-    threads = " and ".join(map(str, plan["threads"]))
+    threads = ", ".join(map(str, plan["threads"]))
     notes.append(
-        f"Plan: {'quick' if document['settings']['quick'] else 'not quick'}, up to {plan['seconds']:g} s with each number"
-        f" of threads ({threads}), each after {plan['warm_up_seconds']:g} s of warm-up."
+        f"Plan: {'quick' if document['settings']['quick'] else 'not quick'}, up to {plan['seconds']:g} s with each"
+        f" number of threads ({threads}), each after {plan['warm_up_seconds']:g} s of warm-up."
     )
     if measurement["note"]:
         notes.append(f"Note: {printable(measurement['note'])}.")

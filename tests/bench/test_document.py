@@ -63,6 +63,17 @@ def test_ids_are_unique_and_cases_many(private_key: rsa.RSAPrivateKey, tiny: Opt
     assert outcomes.count("failed") >= 40
 
 
+def test_the_failures_of_the_checks_and_of_the_floor_add_up(private_key: rsa.RSAPrivateKey, tiny: Options) -> None:
+    """Where the floor counted more failures than end a case, D3 says how many more, and claims no more than it saw."""
+    document = qualify(planted.SoundKey(private_key), SEALPASS, tiny)
+    checks = {check["id"]: check for check in document["checks"]}
+    assert checks["D3"]["title"] == "no failure is released before the fixed time"
+    ended = sum((case["observed"] or {}).get("outcome") == "failed" for case in document["cases"])
+    counted = document["failure_floor"]["failures"]
+    assert checks["D2"]["detail"] == f"{ended} failures that end a case, all alike"
+    assert checks["D3"]["detail"].endswith(f"counted {counted - ended} on the way to another end, {counted} in all")
+
+
 def test_throughput_is_verified_operations_by_wall_clock(private_key: rsa.RSAPrivateKey, tiny: Options) -> None:
     """Every run counts its right answers, and its throughput is these by its time, not by latency."""
     document = qualify(planted.SoundKey(private_key), SEALPASS, tiny)

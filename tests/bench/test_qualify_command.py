@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sealpass.__main__ import main
 from sealpass.bench.qualification import qualification
+from sealpass.bench.report import files
 from sealpass.core.errors import (
     AuthenticationFailed,
     BackendUnavailable,
@@ -63,6 +64,12 @@ def opened(monkeypatch: pytest.MonkeyPatch, private_key: rsa.RSAPrivateKey, forc
 
 
 @pytest.fixture
+def key_id(private_key: rsa.RSAPrivateKey) -> str:
+    """What a file name shows of the id of the planted keys."""
+    return files.file_name(planted.SoundKey(private_key).key_id[:8])
+
+
+@pytest.fixture
 def run(opened: Opened, capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
     """Run ``sealpass qualify --quick`` in this process, with software keys allowed."""
 
@@ -74,18 +81,21 @@ def run(opened: Opened, capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
     return call
 
 
-def test_a_pass_prints_a_table_and_writes_two_files(run: Run, tmp_path: Path) -> None:
+def test_a_pass_prints_a_table_and_writes_two_files(run: Run, tmp_path: Path, key_id: str) -> None:
     """A key that passes gives status 0, a table on standard output, and a JSON and a Markdown file."""
     out = tmp_path / "reports"
     result = run(["software:path=good.pem", "--out", str(out)])
     assert result.status == 0
     assert "PASS: " in result.output
-    assert f"report: {out}/software-good-sealpass.json\n" in result.output
-    assert sorted(path.name for path in out.iterdir()) == ["software-good-sealpass.json", "software-good-sealpass.md"]
-    document = json.loads((out / "software-good-sealpass.json").read_text(encoding="utf-8"))
+    assert f"report: {out}/software-good-{key_id}-sealpass.json\n" in result.output
+    assert sorted(path.name for path in out.iterdir()) == [
+        f"software-good-{key_id}-sealpass.json",
+        f"software-good-{key_id}-sealpass.md",
+    ]
+    document = json.loads((out / f"software-good-{key_id}-sealpass.json").read_text(encoding="utf-8"))
     assert document["schema"] == "sealpass.qualification/1"
     assert document["verdict"]["verdict"] == "pass"
-    assert (out / "software-good-sealpass.md").read_text(encoding="utf-8").startswith("# PASS")
+    assert (out / f"software-good-{key_id}-sealpass.md").read_text(encoding="utf-8").startswith("# PASS")
 
 
 def test_progress_is_a_line_a_stage_on_standard_error(run: Run) -> None:
@@ -123,30 +133,79 @@ def test_the_exit_status_is_the_verdict(
     assert word in result.output
 
 
-def test_sha1_is_an_explicit_opt_in(run: Run, opened: Opened, tmp_path: Path) -> None:
+def test_sha1_is_an_explicit_opt_in(run: Run, opened: Opened, tmp_path: Path, key_id: str) -> None:
     """With --allow-sha1 a SHA-1 token passes; the report says what is not supported, in a file of its own name."""
     opened["old.pem"] = planted.Sha1Only
     result = run(["software:path=old.pem", "--allow-sha1", "--out", str(tmp_path)])
     assert result.status == 0
     assert "RSA-OAEP-256, the default of profile sealpass, is NOT supported" in result.output
-    assert (tmp_path / "software-old-sealpass-sha1.json").exists()
+    assert (tmp_path / f"software-old-{key_id}-sealpass-sha1.json").exists()
 
 
-def test_several_keys_have_one_verdict_and_files_each(run: Run, opened: Opened, tmp_path: Path) -> None:
+def test_several_keys_have_one_verdict_and_files_each(run: Run, opened: Opened, tmp_path: Path, key_id: str) -> None:
     """With several keys the worst decides, and equal names do not overwrite each other."""
     opened["b/key.pem"] = planted.IgnoresTheTag
     result = run(["software:path=a/key.pem", "software:path=b/key.pem", "--out", str(tmp_path)])
     assert result.status == 1
     assert result.output.rstrip().endswith("FAIL: all 2 keys together")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "software-key-sealpass-2.json",
-        "software-key-sealpass-2.md",
-        "software-key-sealpass.json",
-        "software-key-sealpass.md",
+        f"software-key-{key_id}-sealpass-2.json",
+        f"software-key-{key_id}-sealpass-2.md",
+        f"software-key-{key_id}-sealpass.json",
+        f"software-key-{key_id}-sealpass.md",
     ]
 
 
-def test_json_is_one_object_on_standard_output(run: Run, tmp_path: Path) -> None:
+def test_keys_of_one_name_keep_their_reports(
+    run: Run, private_key: rsa.RSAPrivateKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key of the same name on another token has a report of its own; a later one of the same key replaces it."""
+    keys = {"one/key.pem": private_key, "two/key.pem": rsa.generate_private_key(65537, 2048)}
+    monkeypatch.setattr(qualification, "open_key", lambda uri, **_options: planted.SoundKey(keys[uri.require("path")]))
+    for path in ("one/key.pem", "two/key.pem", "one/key.pem"):
+        assert run([f"software:path={path}", "--out", str(tmp_path)]).status == 0
+    names = {
+        files.file_name("software-key", planted.SoundKey(key).key_id[:8], "sealpass") + ".json" for key in keys.values()
+    }
+    assert {path.name for path in tmp_path.glob("*.json")} == names
+    assert len(names) == 2
+
+
+def test_a_long_label_does_not_cut_the_key_id_off(run: Run, key_id: str, tmp_path: Path) -> None:
+    """However long a name is, key id and profile stand in the name of the report."""
+    run([f"software:path={'k' * 200}.pem", "--out", str(tmp_path)])
+    assert all(path.stem.endswith(f"k-{key_id}-sealpass") for path in tmp_path.iterdir())
+
+
+def test_an_empty_directory_name_is_refused(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell variable that is not set does not fill the current directory with reports."""
+    monkeypatch.chdir(tmp_path)
+    result = run(["software:path=good.pem", "--out", ""])
+    assert result.status == 2
+    assert "it is empty; is the shell variable set?" in result.words
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "moves"),
+    [({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False), ({"TERM": "xterm", "NO_COLOR": "1"}, False)],
+    ids=["terminal", "dumb", "no-color"],
+)
+def test_a_dumb_terminal_gets_no_control_sequences(
+    *, variables: dict[str, str], moves: bool, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With TERM=dumb or NO_COLOR there are no escape sequences on either stream, and progress is a line a stage."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sealpass.cli.qualify.is_terminal", lambda _stream: True)
+    result = run(["software:path=good.pem"])
+    assert ("\x1b[" in result.output) is moves
+    assert "\x1b[" not in result.words  # rich asks the stream itself, which is none here
+    assert ("sealpass: contract cases" in result.words) is not moves
+
+
+def test_json_is_one_object_on_standard_output(run: Run, tmp_path: Path, key_id: str) -> None:
     """--json gives one object with the verdict, the paths and every document."""
     result = run(["software:path=good.pem", "--json", "--out", str(tmp_path)])
     answer = json.loads(result.output)
@@ -154,8 +213,8 @@ def test_json_is_one_object_on_standard_output(run: Run, tmp_path: Path) -> None
     [key] = answer["keys"]
     assert (key["uri"], key["error"]) == ("software:path=good.pem", None)
     assert [Path(path).name for path in key["reports"].values()] == [
-        "software-good-sealpass.json",
-        "software-good-sealpass.md",
+        f"software-good-{key_id}-sealpass.json",
+        f"software-good-{key_id}-sealpass.md",
     ]
     assert key["document"] == json.loads(Path(key["reports"]["json"]).read_text(encoding="utf-8"))
     assert [json.loads(line)["info"]["message"] for line in result.words.splitlines()][1:] == [
@@ -195,13 +254,15 @@ def test_an_interrupt_leaves_no_report(run: Run, tmp_path: Path, monkeypatch: py
 
 
 def test_a_software_key_needs_the_opt_in(
-    opened: Opened, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path
+    opened: Opened, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path, key_id: str
 ) -> None:
     """Without --allow-software a key in memory gives status 1 and says why."""
     assert opened == {}
     assert main(["qualify", "--quick", "software:path=good.pem", "--out", str(tmp_path)]) == 1
     assert b"mode software is not allowed: only native and in-token are" in capfdbinary.readouterr().out
-    assert "mode software is not allowed" in (tmp_path / "software-good-sealpass.md").read_text(encoding="utf-8")
+    assert "mode software is not allowed" in (tmp_path / f"software-good-{key_id}-sealpass.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_a_slow_device_passes_with_a_floor_above_its_failures(run: Run, opened: Opened) -> None:
@@ -249,7 +310,13 @@ NO_KEY = KeyNotFound("no key file")
     ids=["gone", "not-found", "both", "inconclusive-and-error", "fail-and-error", "inconclusive"],
 )
 def test_an_error_at_one_key_takes_nothing_from_the_others(
-    keys: list[type[planted.SoundKey] | Exception], status: int, last: str, run: Run, opened: Opened, tmp_path: Path
+    keys: list[type[planted.SoundKey] | Exception],
+    status: int,
+    last: str,
+    run: Run,
+    opened: Opened,
+    tmp_path: Path,
+    key_id: str,
 ) -> None:
     """Every other key has its result and its report; a failure outranks an error, an error an inconclusive one."""
     uris = [f"software:path={number}.pem" for number in range(len(keys))]
@@ -257,7 +324,9 @@ def test_an_error_at_one_key_takes_nothing_from_the_others(
     result = run([*uris, "--out", str(tmp_path)])
     assert result.status == status
     assert result.output.rstrip().splitlines()[-1] == last
-    found = {f"software-{number}-sealpass" for number, key in enumerate(keys) if not isinstance(key, Exception)}
+    found = {
+        f"software-{number}-{key_id}-sealpass" for number, key in enumerate(keys) if not isinstance(key, Exception)
+    }
     assert {path.stem for path in tmp_path.iterdir()} == found
     assert result.words.count("sealpass: error [") == len(keys) - len(found)
 

@@ -64,6 +64,35 @@ def test_color_changes_nothing_but_color() -> None:
     assert [line.rstrip() for line in plain.splitlines()] == views("failed")["txt"].splitlines()
 
 
+def test_cases_stand_in_the_order_of_the_guide() -> None:
+    """By part as the guide has them, then by number and letter, whatever their order in the document."""
+    shuffled = document("soft-token")
+    shuffled["cases"].sort(key=lambda case: str(case["id"]))
+    [section] = [one for one in outline.full(shuffled) if one.title == "Contract cases"]
+    names = [row[0] for row in section.rows]
+    assert [name for name in names if name[0] in "VAH"] == ["V1", "A1", "A6a", "A12a", "A12n", "H2a", "H4a", "H10"]
+    assert names[-3:] == ["R1a", "R1c", "R1d"]
+
+
+@pytest.mark.parametrize(
+    ("value", "word"), [(True, "accepted when tried"), (False, "refused when tried"), (None, "not known")]
+)
+def test_what_was_tried_is_said_in_words(*, value: bool | None, word: str) -> None:
+    """What was found by trying is no bare yes or no, and is not called by a name of the code."""
+    changed = document("soft-token")
+    changed["attributes"]["values"]["raw_rsa"] = value
+    assert f"| raw RSA (CKM_RSA_X_509) | {word} |" in markdown.render(changed)
+
+
+@pytest.mark.parametrize(("quick", "word"), [(True, "quick"), (False, "not quick")])
+def test_the_speed_section_has_the_plan(*, quick: bool, word: str) -> None:
+    """How long was measured, and with how many threads, stands beside the numbers."""
+    changed = document("soft-token")
+    changed["settings"]["quick"] = quick
+    line = f"- Plan: {word}, up to 2 s with each number of threads (1, 2, 4), each after 0.5 s of warm-up.\n"
+    assert line in markdown.render(changed)
+
+
 @pytest.mark.parametrize(
     ("value", "expected"), [(None, "-"), (True, "yes"), (False, "no"), (7, "7"), ("a\x07b\nc", "a\ufffdb\ufffdc")]
 )

@@ -39,7 +39,7 @@ SOUND: dict[str, Any] = {
     "unsupported": None,
     "cases": [case(Status.PASS)],
     "checks": [check(Status.PASS)],
-    "findings": [finding(Severity.MEDIUM)],
+    "findings": [finding(Severity.LOW)],
     "runs": [run()],
     "min_samples": 20,
 }
@@ -103,3 +103,17 @@ def test_an_error_under_load_fails_and_is_no_throughput() -> None:
     assert "2 wrong-password" in found.detail
     assert measured.per_second == 50
     assert right_under_load([run()]).status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("severities", "reasons"),
+    [
+        ([Severity.LOW, Severity.INFO], ()),
+        ([Severity.MEDIUM], ("1 finding of severity medium; read it before you accept",)),
+        ([Severity.MEDIUM, Severity.LOW] * 3, ("3 findings of severity medium; read them before you accept",)),
+    ],
+)
+def test_a_pass_names_the_findings_to_read(severities: list[Severity], reasons: tuple[str, ...]) -> None:
+    """A pass with findings of severity medium says so among its reasons."""
+    judgement = judge(**SOUND | {"findings": [finding(severity) for severity in severities]})
+    assert (judgement.verdict, judgement.reasons) == (Verdict.PASS, reasons)

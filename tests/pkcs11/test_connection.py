@@ -417,17 +417,17 @@ def test_a_busy_pool_does_not_turn_junk_into_an_outage(softhsm2: SoftToken) -> N
         parsed = jwe.parse(token_for(key)[:-6] + "AAAAAA", jwe.plain_members)
         connection = key._connection
         taken: list[object] = []
-        unwrap = unwrapper(key).unwrap
+        real = unwrapper(key)
 
         class Busy:
             """The key, whose only session is taken as soon as an unwrap has given it back."""
 
-            public_jwk, failure_floor = unwrapper(key).public_jwk, unwrapper(key).failure_floor
-            probe = staticmethod(unwrapper(key).probe)
+            public_jwk, failure_floor = real.public_jwk, real.failure_floor
+            probe = staticmethod(real.probe)
 
             @staticmethod
             def unwrap(*arguments: object) -> object:
-                content_key = unwrap(*arguments)  # type: ignore[arg-type]
+                content_key = real.unwrap(*arguments)  # type: ignore[arg-type]
                 taken.append(connection.acquire(None))
                 return content_key
 

@@ -120,7 +120,8 @@ def _paddings(subject: Subject) -> Iterator[Case]:
     )
     yield Case(
         "A6a",
-        f"OAEP {oaep.hash} with MGF1 {other_mgf.mgf_hash}" + (", Java's default" if oaep.hash is Hash.SHA256 else ""),
+        f"OAEP {oaep.hash} with MGF1 {other_mgf.mgf_hash}"
+        + (", as Java does by default" if oaep.hash is Hash.SHA256 else ""),
         "RFC 8017 §A.2.1; RFC 7518 §4.3",
         FAILS,
         lambda flow: _wrapped(flow, other_mgf),
