@@ -23,7 +23,7 @@ from sealpass.backends.pkcs11.return_values import translate
 from sealpass.backends.pkcs11.session import PooledSession
 from sealpass.backends.pkcs11.token import Login, find_slot
 from sealpass.core.deadline import Deadline
-from sealpass.core.errors import BackendUnavailable, ConfigError
+from sealpass.core.errors import BackendUnavailable, ConfigError, KeyNotFound
 from sealpass.core.uri import KeyUri
 
 DEFAULT_MAX_SESSIONS = 32
@@ -55,8 +55,9 @@ class Connection:
         self._closed = False
         self._next_attempt = 0.0
         self._generation = module.generation
-        self._anchor = self._open_anchor()
-        _connections.add(self)
+        self._anchor: Session | None = self._open_anchor()
+        with _connections_lock:
+            _connections.add(self)
 
     @property
     def slot(self) -> Slot:
@@ -66,6 +67,7 @@ class Connection:
     @contextmanager
     def own_session(self, *, rw: bool = False) -> Iterator[Session]:
         """A session outside the pool, closed at the end; raises BackendUnavailable."""
+        self.recover(Deadline.after(DEFAULT_WAIT_SECONDS))
         with self.module.visit():
             generation = self.module.generation
             session = self._open_session(rw=rw)
@@ -116,8 +118,7 @@ class Connection:
     def _acquire_slowly(self, deadline: Deadline) -> PooledSession | None:
         may_open = True
         while True:
-            if self._stale:
-                self._recover(deadline)
+            self.recover(deadline)
             with self._changed:
                 if self._closed:
                     raise ConfigError("the key is closed")
@@ -178,13 +179,24 @@ class Connection:
 
     def _drop(self, session: PooledSession) -> None:
         session.reclaim = None
-        self._close_session(session.session, session.generation)
-        self._one_less()
+        try:
+            self._close_session(session.session, session.generation)
+        finally:
+            if self.is_current(session):  # one of before a fork was never counted here
+                self._one_less()
+
+    def is_current(self, session: PooledSession) -> bool:
+        """Whether the session's handles are of this life of the module; others must not be used."""
+        return session.generation == self.module.generation
+
+    def _is_away(self) -> bool:
+        return self._stale and not self._closed
 
     def renew(self, session: PooledSession) -> None:
         """Put a fresh session in the place of one that an old operation clings to. Raises BackendUnavailable."""
+        fresh, generation = self._open_session(), self.module.generation
         self._close_session(session.session, session.generation)
-        session.replace(self._open_session(), self.module.generation)
+        session.replace(fresh, generation)
 
     def _reclaim(self, session: PooledSession) -> None:
         """An exception from outside came between two owners, and nobody gave the session back."""
@@ -227,22 +239,30 @@ class Connection:
                 self._opened -= 1
         self._changed.notify_all()
 
-    def _recover(self, deadline: Deadline) -> None:
-        """Bring the connection back: a new login first, the whole module anew where that does not help."""
+    def recover(self, deadline: Deadline) -> None:
+        """Bring a lost connection back: a new login first, the whole module anew where that does not help.
+
+        Raises BackendUnavailable(retryable) where the token stays away, ConfigError in the child of threads.
+        """
+        if not self._stale:
+            return
         # Lock order: the module's, then a connection's. Never the other way round.
         with self.module.locked(deadline):
-            if not self._stale or self._closed:
+            if not self._is_away():  # somebody else has been here meanwhile
                 return
+            self.module.revive()
             now = time.monotonic()
             if now < self._next_attempt:
                 raise BackendUnavailable("the PKCS#11 token is away", retryable=True)
             self._next_attempt = now + RETRY_SECONDS
-            self.module.revive()
             try:
                 self._restart()
-            except BackendUnavailable:
+            except (BackendUnavailable, KeyNotFound):  # a token that is away is a slot without a token
                 self._reinitialise_module(deadline)
-                self._restart()
+                try:
+                    self._restart()
+                except KeyNotFound:
+                    raise BackendUnavailable("the PKCS#11 token is away", retryable=True) from None
 
     def _restart(self) -> None:
         ended, self._ended = self._ended, []
@@ -259,7 +279,7 @@ class Connection:
         """C_Finalize voids the handles of every connection, so all traffic stops first."""
         until = min(deadline, Deadline.after(QUIESCE_SECONDS), key=lambda item: item.at)
         with self.module.stopped(until):
-            for connection in list(_connections):
+            for connection in _all_connections():
                 if connection.module is self.module:
                     connection.quiesce(until)
             self.module.reinitialise()
@@ -269,7 +289,7 @@ class Connection:
         with self._changed:
             if not self._stale:
                 self._end_epoch()
-            while self._opened:
+            while self._opened > 0:
                 if not self._changed.wait(deadline.remaining()):
                     # Initialising under a running call crashes the process; a hung call needs a process restart.
                     raise BackendUnavailable(
@@ -289,19 +309,24 @@ class Connection:
                 self._closed = True
                 self._end_epoch()
                 ended, self._ended = self._ended, []
-            _connections.discard(self)
+            with _connections_lock:
+                _connections.discard(self)
             self._close_all(ended)
 
     def _close_all(self, sessions: list[PooledSession]) -> None:
         for pooled in sessions:
             self._close_session(pooled.session, pooled.generation)
-        self._close_session(self._anchor, self._generation)
+        anchor, self._anchor = self._anchor, None
+        if anchor is not None:
+            self._close_session(anchor, self._generation)
 
     def inherit(self) -> None:
         """In the child of a fork: forget the parent's sessions without touching them."""
         self._changed = threading.Condition()
         for session in self._idle:
             session.reclaim = None
+        self._idle.clear()  # who releases an inherited session finds this list, and must not find the parent's others
+        self._anchor = None
         self._idle, self._ended, self._opened, self._waiting = [], [], 0, 0
         self._stale = True
         self._next_attempt = 0.0
@@ -334,21 +359,32 @@ class OneAtATimeConnection(Connection):
         return session
 
     def release(self, session: PooledSession) -> None:
-        """See :class:`Connection`."""
+        """See :class:`Connection`. In the thread that acquired it."""
         try:
             super().release(session)
         finally:
-            self.module.gate.release()
+            self._open_gate(session)
 
     def discard(self, session: PooledSession) -> None:
-        """See :class:`Connection`."""
+        """See :class:`Connection`. In the thread that acquired it."""
         try:
             super().discard(session)
         finally:
+            self._open_gate(session)
+
+    def _open_gate(self, session: PooledSession) -> None:
+        if not self.is_current(session):
+            return  # taken before a fork: the gate of this process was never closed for it
+        try:
             self.module.gate.release()
+        except RuntimeError:
+            raise ConfigError(
+                "with init-mode=plain a content key is closed by the thread that unwrapped it",
+                hint="restart the process: the module stays reserved for that thread",
+            ) from None
 
     def _reclaim(self, session: PooledSession) -> None:
-        with suppress(RuntimeError):  # the garbage collector of another thread: its gate is not ours to open
+        with suppress(ConfigError):  # the garbage collector may run in another thread
             self.discard(session)
 
 
@@ -362,8 +398,14 @@ def _positive(uri: KeyUri, name: str, default: int) -> int:
 
 
 _connections: "WeakSet[Connection]" = WeakSet()
+_connections_lock = threading.Lock()
 _shared: dict[tuple[str, bytes, str], Connection] = {}
 _shared_lock = threading.Lock()
+
+
+def _all_connections() -> list[Connection]:
+    with _connections_lock:
+        return list(_connections)
 
 
 def connect(uri: KeyUri, module: Module, *, force_login: bool) -> Connection:
@@ -374,6 +416,9 @@ def connect(uri: KeyUri, module: Module, *, force_login: bool) -> Connection:
     with _shared_lock:
         with module.lock:
             module.revive()
+        for known in list(_shared.values()):
+            if known.module is module:  # one that is lost would hide its token from the search below
+                known.recover(Deadline.after(DEFAULT_WAIT_SECONDS))
         with module.visit():
             slot = find_slot(uri, module)
             token = slot.get_token()
@@ -400,9 +445,9 @@ def leave(connection: Connection) -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _shared_lock  # noqa: PLW0603 - a thread that is gone may hold it
-    _shared_lock = threading.Lock()
-    for connection in list(_connections):
+    global _shared_lock, _connections_lock
+    _shared_lock, _connections_lock = threading.Lock(), threading.Lock()
+    for connection in _all_connections():
         connection.inherit()
 
 

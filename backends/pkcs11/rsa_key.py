@@ -166,7 +166,7 @@ class InTokenContentKey:
     def decrypt(self, iv: bytes, ciphertext: bytes, tag: bytes, aad: bytes) -> bytes | None:
         """See :class:`~sealpass.core.content_key.ContentKey`: AES-GCM inside the token."""
         session = self._session
-        if session is None:
+        if session is None or not self._key.is_current(session):
             return None
         functions = self._key.functions
         rv = functions.decrypt_init(session.handle, session.gcm.prepare(iv, aad), self._handle)
@@ -182,7 +182,9 @@ class InTokenContentKey:
         """Destroy the CEK. Idempotent. Raises BackendUnavailable where the token got lost meanwhile."""
         session, self._session = self._session, None
         if session is not None:
-            self._key.destroy(session, self._handle, self._rv)
+            # After a fork, or C_Initialize, the handles are somebody else's.
+            rv = self._rv if self._key.is_current(session) else CKR_FUNCTION_CANCELED
+            self._key.destroy(session, self._handle, rv)
 
     def __enter__(self) -> Self:
         return self
@@ -206,6 +208,7 @@ class InTokenRsaKey(RsaTokenKey):
         if self._always_authenticate:
             raise ConfigError("a key with CKA_ALWAYS_AUTHENTICATE does not unwrap: C_UnwrapKey takes no PIN of its own")
         self.functions = connection.functions
+        self.is_current = connection.is_current
         self._templates: dict[int, AesKeyTemplate] = {}
         self._tells_length = True
         content = set(_IN_TOKEN_CONTENT)

@@ -18,6 +18,7 @@ from sealpass.backends.pkcs11.return_values import (
     CKR_USER_NOT_LOGGED_IN,
     LOST,
     REFUSED_INPUT,
+    TROUBLE,
     login_failure,
     lost,
     name_of,
@@ -67,7 +68,7 @@ class TokenKey:
     @contextmanager
     def _trial(self) -> Iterator[PooledSession]:
         """A session for trying what a key can do, thrown away with the operation or object that is left in it."""
-        session = self._connection.acquire(None)
+        session = self._session(None)
         try:
             yield session
         finally:
@@ -114,6 +115,8 @@ class TokenKey:
         if rv in LOST:
             self._connection.lose(home)
             raise lost(rv)
+        if rv in TROUBLE:
+            raise BackendUnavailable(f"the token has trouble of its own: {name_of(rv)}", retryable=True)
 
     def _authenticate(self, session: PooledSession) -> None:
         """C_Login(CKU_CONTEXT_SPECIFIC): the key's own PIN, for the operation that was just started."""
@@ -155,7 +158,7 @@ class TokenKey:
     def describe(self) -> dict[str, str]:
         """Module and token, for reports. Holds no secret."""
         try:
-            with self._connection.module.visit():
+            with self._connection.own_session():
                 library, token = self._connection.module.library, self._connection.slot.get_token()
         except PKCS11Error as error:
             raise translate(error, "reading the token's information") from None

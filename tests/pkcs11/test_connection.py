@@ -10,6 +10,7 @@ from sealpass.backends.pkcs11 import connection as connection_module
 from sealpass.backends.pkcs11.connection import Connection
 from sealpass.backends.pkcs11.return_values import (
     CKR_DEVICE_ERROR,
+    CKR_DEVICE_MEMORY,
     CKR_OPERATION_ACTIVE,
     CKR_SESSION_HANDLE_INVALID,
     CKR_USER_NOT_LOGGED_IN,
@@ -19,7 +20,7 @@ from sealpass.backends.registry import open_key
 from sealpass.core import encrypt, jwe
 from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.deadline import Deadline
-from sealpass.core.errors import BackendUnavailable, ConfigError, DecryptionFailed, Error
+from sealpass.core.errors import BackendUnavailable, ConfigError, DecryptionFailed, Error, KeyNotFound
 from sealpass.core.protocols import Unwrapper
 from tests.support.soft_tokens import SoftToken
 
@@ -236,7 +237,6 @@ def test_initialising_again_spares_the_handles_of_before(softhsm2: SoftToken, mo
         assert (current.generation, old.generation) == (connection.module.generation, connection.module.generation - 1)
         connection.release(current)
         # A stale session comes back late: it must not close the new session that has its number.
-        connection._opened += 1
         connection.release(old)
         assert works(one)
 
@@ -469,3 +469,41 @@ def test_a_token_lost_while_attributes_are_tried_is_no_clean_bill(
     with pytest.raises(BackendUnavailable):
         key.attributes()
     assert works(key)
+
+
+def test_trouble_inside_the_token_is_no_bad_token(
+    key: RsaTokenKey, mode: UnwrapMode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token without room (CKR_DEVICE_MEMORY) is an operator's error, not a wrong password for every user."""
+    planted(key._connection, monkeypatch, "decrypt" if mode is UnwrapMode.NATIVE else "unwrap_key", CKR_DEVICE_MEMORY)
+    with pytest.raises(BackendUnavailable) as caught:
+        works(key)
+    assert caught.value.retryable
+    assert works(key)
+
+
+def test_a_token_whose_slot_is_empty_is_away_and_not_unknown(
+    key: RsaTokenKey, mode: UnwrapMode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the token is out of its slot a call is BackendUnavailable(retryable); when it is back the key works."""
+    planted(key._connection, monkeypatch, first_call(mode), CKR_DEVICE_ERROR)
+
+    def empty(*_: object) -> None:
+        raise KeyNotFound("no token of the PKCS#11 module matches the URI")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(connection_module, "find_slot", empty)
+        for _ in range(2):
+            with pytest.raises(BackendUnavailable) as caught:
+                works(key)
+            assert caught.value.retryable
+    assert works(key)
+
+
+def test_attributes_are_tried_on_the_key_of_now(key: RsaTokenKey, mode: UnwrapMode) -> None:
+    """After a recovery the first question about attributes looks the key up again, and ends no epoch."""
+    before = key.attributes()
+    key._connection.lose(key._connection._idle)
+    key._handle = 999_999
+    assert key.attributes() == before
+    assert not key._connection._stale

@@ -26,7 +26,7 @@ def test_a_child_of_a_single_threaded_parent_works(uri: str) -> None:
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)
     assert found.pop("epoch") == "0"
-    assert found == dict.fromkeys(("before", "inherited", "opened", "grandchild", "parent"), "right")
+    assert found == dict.fromkeys(("before", "inherited", "opened", "cek", "grandchild", "parent"), "right")
 
 
 def test_a_child_of_a_threaded_parent_is_told_what_to_do(uri: str) -> None:
@@ -34,7 +34,7 @@ def test_a_child_of_a_threaded_parent_is_told_what_to_do(uri: str) -> None:
     ran = run_module("fork_child", uri, "threads", environment={"PYTHONWARNINGS": "ignore"})
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)
-    for way in ("inherited", "opened", "grandchild"):
+    for way in ("inherited", "opened", "cek", "grandchild"):
         assert found[way].startswith("ConfigError")
         assert "post_fork" in found[way]
     assert (found["before"], found["parent"]) == ("right", "right")
