@@ -42,6 +42,8 @@ class KeyRing:
 
     def _load(self, current: str | KeyUri, previous: Sequence[str | KeyUri], known: Mapping[str, Key]) -> _Snapshot:
         """Open every key; one that is open under its URI and id already stays the one that it is."""
+        if isinstance(previous, str | KeyUri) or not isinstance(current, str | KeyUri):
+            raise ConfigError("a key ring has one current URI and a list of previous ones")
         by_id: dict[str, Key] = {}
         opened: list[Key] = []
         try:

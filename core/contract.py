@@ -246,7 +246,7 @@ def announce(
 def unwrap_password(
     token: str | bytes,
     ring: UnwrapperRing,
-    profile: Profile,
+    profile: Profile | str,
     nonces: NonceStore,
     session: str,
     purpose: Purpose | str,
@@ -259,6 +259,10 @@ def unwrap_password(
     header that the profile refuses leaves the nonce. Everything later has spent it: a header that is right in itself
     and not what was announced (RejectReason.ANNOUNCEMENT), because only the record says so; BackendUnavailable, too.
     """
+    if isinstance(profile, str):
+        profile = profile_named(profile)
+    if deadline is not None and not isinstance(deadline, Deadline):
+        raise ConfigError("a deadline is a Deadline, not a number of seconds", hint="Deadline.after(2.0)")
     parsed = profile.parse(token)
     if deadline is not None:
         deadline.check()

@@ -67,8 +67,14 @@ class TokenKeyMaker:
         finally:
             leave(connection)
 
-    def _label_of_new_key(self, session: Session) -> str:
+    def _label_of_new_key(self, session: Session, mode: UnwrapMode | None = None) -> str:
         label = self._uri.require("object")
+        wanted = self._uri.text("unwrap-mode")
+        if wanted is not None and wanted != mode:
+            raise ConfigError(
+                f"the URI says unwrap-mode={wanted}, and the key would be made for {mode or 'sealing'}",
+                hint="leave unwrap-mode out of the URI, or give the same --mode",
+            )
         if self._uri.octets("id") is not None:
             raise ConfigError("the id of a new key is its thumbprint", hint="leave id out of the URI")
         if find_keys(session, self._uri):
@@ -83,7 +89,7 @@ class TokenKeyMaker:
         if bits < MIN_RSA_BITS:
             raise ConfigError(f"an RSA key has at least {MIN_RSA_BITS} bits (RFC 7518 section 4.3)")
         with self._session(rw=True) as session:
-            label = self._label_of_new_key(session)
+            label = self._label_of_new_key(session, mode)
             public_template = {**_use(_PUBLIC_USE, mode), Attribute.VERIFY: self_signed}
             private_template = {**_private_template(mode), Attribute.SIGN: self_signed}
 
@@ -111,7 +117,7 @@ class TokenKeyMaker:
             Attribute.PUBLIC_EXPONENT: _octets(public_numbers.e),
         }
         with self._session(rw=True) as session:
-            label = self._label_of_new_key(session)
+            label = self._label_of_new_key(session, mode)
             common = {
                 Attribute.KEY_TYPE: KeyType.RSA,
                 Attribute.LABEL: label,

@@ -277,6 +277,7 @@ describe("the options", () => {
     { kmsAad: "none" },
     { constructor: 1 },
     { toString: 1 },
+    null,
   ];
   for (const options of wrong) test(`hold ${inspect(options)}`, () => refuses("options", sealpass(), { options }));
 

@@ -216,3 +216,12 @@ def test_a_refused_import_leaves_nothing(softhsm2: SoftToken, monkeypatch: pytes
         key_maker(softhsm2.key_uri(label)).import_rsa(pem, UnwrapMode.NATIVE)
     with rw_session(softhsm2) as session:
         assert list(session.get_objects({Attribute.LABEL: label})) == []
+
+
+def test_a_uri_that_contradicts_the_mode_makes_no_key(softhsm2: SoftToken) -> None:
+    """unwrap-mode in the URI of a new key must be the mode that it is made for, or the key would not open by it."""
+    uri = softhsm2.key_uri(softhsm2.fresh_label()) + "&unwrap-mode=in-token"
+    with pytest.raises(ConfigError, match="unwrap-mode=in-token"):
+        key_maker(uri).create_rsa(2048, UnwrapMode.NATIVE)
+    assert list(key_maker(uri).list_keys()) == []
+    open_key(key_maker(uri).create_rsa(2048, UnwrapMode.IN_TOKEN)).close()

@@ -11,7 +11,7 @@ import pytest
 from sealpass.backends.keyring import KeyRing
 from sealpass.core.contract import AIRLOCK_JWE, SEALPASS, E2eeInformation, Profile, announce, unwrap_password
 from sealpass.core.encrypt import encrypt_password
-from sealpass.core.errors import RejectReason, TokenRejected
+from sealpass.core.errors import ConfigError, RejectReason, TokenRejected
 from sealpass.core.jwe import FORBIDDEN_MEMBERS
 from sealpass.core.nonces import MemoryNonceStore, Purpose
 from sealpass.core.protocols import Unwrapper
@@ -315,3 +315,15 @@ def test_retired_key_is_refused(flow: Flow, software_key: Unwrapper) -> None:
     assert refused(flow, flow.token(information)) is RejectReason.KEY_RETIRED
     ring.retired = False
     assert flow.is_spent(information)
+
+
+def test_slips_of_a_caller_are_config_errors(sealpass_flow: Flow) -> None:
+    """Seconds in place of a Deadline are refused with the way to write one; the nonce is kept; a profile has a name."""
+    token = sealpass_flow.token(sealpass_flow.announce())
+    ring, nonces = sealpass_flow.ring, sealpass_flow.nonces
+    with pytest.raises(ConfigError) as caught:
+        unwrap_password(token, ring, "sealpass", nonces, SESSION, "check", deadline=2.0)  # type: ignore[arg-type]
+    assert "Deadline.after" in caught.value.hint
+    assert unwrap_password(token, ring, "sealpass", nonces, SESSION, "check") == PASSWORD
+    with pytest.raises(ConfigError, match="no profile"):
+        unwrap_password(token, ring, "other", nonces, SESSION, "check")

@@ -225,3 +225,11 @@ def test_a_uri_that_stands_for_another_key_by_now_is_opened_again(tmp_path: Path
         ring.replace(uri)
         assert ring.current.key_id != before.key_id
         assert ring.find(before.key_id) is None
+
+
+def test_wrong_kinds_of_arguments_are_named(uris: list[str]) -> None:
+    """One URI where a list belongs, and a list where one URI belongs, are ConfigErrors that say so."""
+    with pytest.raises(ConfigError, match="one current URI and a list"):
+        KeyRing(uris[0], uris[1])
+    with pytest.raises(ConfigError, match="one current URI and a list"):
+        KeyRing([uris[0]])  # type: ignore[arg-type]

@@ -119,7 +119,7 @@ function write(password, { profile, kms }, pointer) {
 export async function encryptPassword(information, password, options = {}) {
   const subtle = globalThis.isSecureContext !== false && globalThis.crypto?.subtle;
   need(subtle, "insecure-context", "WebCrypto needs a secure context: https, or localhost");
-  for (const [name, value] of Object.entries(options)) {
+  for (const [name, value] of Object.entries(options ?? { null: 0 })) {
     // A misspelt or undefined pin would be no pin.
     need(OPTIONS[name]?.(value), "options", `the option ${name} is unknown or has a wrong value`);
   }
