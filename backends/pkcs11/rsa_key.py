@@ -280,7 +280,10 @@ class InTokenRsaKey(RsaTokenKey):
             raise
         if rv == CKR_OK:
             self._connection.release(session)
-        else:  # closing a session takes its objects with it
+        else:
+            # Not _finish(): here ``rv`` may be the sender's doing. SoftHSM2 answers CKR_MECHANISM_INVALID to the
+            # decryption under a CEK of a size that no AES key has, which must not look like trouble in the token.
+            # Closing a session takes its objects with it.
             home = session.home
             self._connection.discard(session)
             if rv in LOST:
