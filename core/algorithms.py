@@ -109,6 +109,25 @@ CONTENT_ENCRYPTIONS = (A128GCM, A192GCM, A256GCM, A128CBC_HS256, A192CBC_HS384, 
 ENC_BY_JWE_NAME = {enc.name: enc for enc in CONTENT_ENCRYPTIONS}
 """The ``enc`` values that sealpass accepts in a token, in any profile."""
 
+
+@dataclass(frozen=True, slots=True)
+class SealAlgorithm:
+    """How a key seals; ``name`` stands in each record. Sizes in bytes."""
+
+    name: str
+    nonce_bytes: int
+    """0 where the ciphertext holds everything."""
+    key_bits: int
+
+
+SEAL_A128GCM = SealAlgorithm(A128GCM.name, _GCM_IV_BYTES, 128)
+SEAL_A192GCM = SealAlgorithm(A192GCM.name, _GCM_IV_BYTES, 192)
+SEAL_A256GCM = SealAlgorithm(A256GCM.name, _GCM_IV_BYTES, 256)
+SEAL_AWSKMS = SealAlgorithm("awskms", 0, 256)
+"""SYMMETRIC_DEFAULT of AWS KMS: a ciphertext blob of its own form, opened by KMS only."""
+SEAL_ALGORITHMS = (SEAL_A128GCM, SEAL_A192GCM, SEAL_A256GCM, SEAL_AWSKMS)
+GCM_SEAL_BY_KEY_BYTES = {16: SEAL_A128GCM, 24: SEAL_A192GCM, 32: SEAL_A256GCM}
+
 MIN_RSA_BITS = 2048
 """RFC 7518 section 4.3: a key of this size or larger MUST be used."""
 MAX_RSA_BITS = 8192

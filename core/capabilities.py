@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sealpass.core.algorithms import ContentEncryption, RsaOaep
+from sealpass.core.algorithms import ContentEncryption, RsaOaep, SealAlgorithm
 from sealpass.core.errors import UnsupportedAlgorithm
 
 
@@ -26,7 +26,7 @@ class Capabilities:
     mode: UnwrapMode | None = None
     unwrap: frozenset[RsaOaep] = frozenset()
     content: frozenset[ContentEncryption] = frozenset()
-    seal: frozenset[ContentEncryption] = frozenset()
+    seal: frozenset[SealAlgorithm] = frozenset()
 
     def refuse_unwrap(self, oaep: RsaOaep, enc: ContentEncryption) -> UnsupportedAlgorithm:
         """The error for an unwrap that is not declared, naming what is."""

@@ -105,6 +105,23 @@ class Opener(Key, Protocol):
         ...
 
 
+@runtime_checkable
+class FollowsAlias(Key, Protocol):
+    """A key that was opened through a name which can come to mean another key (an AWS KMS alias).
+
+    The open key stays the key that it is. Whoever holds it asks now and then, and opens the URI again where it moved.
+    """
+
+    @property
+    def alias_interval(self) -> float:
+        """Seconds between two questions."""
+        ...
+
+    def has_moved(self, deadline: Deadline | None = None) -> bool:
+        """Ask the device whether the URI names another key now. Raises operator errors."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class KeyListing:
     """One key as ``sealpass keys list`` shows it."""
@@ -139,8 +156,27 @@ class KeyMaker(Protocol):
         ...
 
 
+@runtime_checkable
+class AliasPointer(Protocol):
+    """A KeyMaker on whose device names point to keys and can be moved (AWS KMS)."""
+
+    def point_alias(self, target: KeyUri) -> KeyUri:
+        """Let the alias of this maker's URI name the key ``target``; the alias is made where it is not there yet.
+
+        The answer is the alias's URI. Raises ConfigError where kind or use of the two keys differ.
+        """
+        ...
+
+
 def as_unwrapper(key: Key) -> Unwrapper:
     """The key in its role; raises UnsupportedAlgorithm where it does not unwrap."""
     if not isinstance(key, Unwrapper) or not key.capabilities.unwrap:
         raise UnsupportedAlgorithm("this key does not unwrap with RSA-OAEP", hint="name an RSA private key")
+    return key
+
+
+def as_sealer(key: Key) -> Sealer:
+    """The key in its role; raises UnsupportedAlgorithm where it does not seal."""
+    if not isinstance(key, Sealer) or not key.capabilities.seal:
+        raise UnsupportedAlgorithm("this key does not seal", hint="name an AES key, or a symmetric key of AWS KMS")
     return key

@@ -10,15 +10,13 @@ from sealpass.backends.pkcs11.objects import read
 from sealpass.backends.pkcs11.return_values import CKR_OK, name_of
 from sealpass.backends.pkcs11.token_key import TokenKey
 from sealpass.core import base64url
-from sealpass.core.algorithms import A128GCM, A192GCM, A256GCM
+from sealpass.core.algorithms import A256GCM, GCM_SEAL_BY_KEY_BYTES
 from sealpass.core.capabilities import Capabilities
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import BackendUnavailable, ConfigError
 from sealpass.core.protocols import Sealed
 from sealpass.core.uri import KeyUri
 
-_BY_BYTES = {enc.cek_bytes: enc for enc in (A128GCM, A192GCM, A256GCM)}
-_NONCE_BYTES = A256GCM.iv_bytes
 _TAG_BYTES = A256GCM.tag_bytes
 _PROBE_TEXT = b"sealpass asks what the token can do"
 MAX_PLAINTEXT_BYTES = 4096
@@ -31,14 +29,14 @@ class AesTokenKey(TokenKey):
     def __init__(self, uri: KeyUri, connection: Connection, key: Object) -> None:
         super().__init__(uri, connection, key)
         length, identifier = read(key, Attribute.VALUE_LEN), read(key, Attribute.ID)
-        if length not in _BY_BYTES:
+        if length not in GCM_SEAL_BY_KEY_BYTES:
             raise ConfigError("the token does not say that the key is an AES key of 16, 24 or 32 bytes")
         if not identifier:
             raise ConfigError("the key has no CKA_ID", hint="records name their key by it; set one on the object")
-        self._enc = _BY_BYTES[length]
+        self._algorithm = GCM_SEAL_BY_KEY_BYTES[length]
         self._identifier = bytes(identifier)
         self.key_id = base64url.encode(self._identifier).decode("ascii")
-        self.capabilities = Capabilities(seal=frozenset({self._enc}))
+        self.capabilities = Capabilities(seal=frozenset({self._algorithm}))
         if not self._seals():
             self.capabilities = Capabilities()
 
@@ -56,7 +54,7 @@ class AesTokenKey(TokenKey):
     def seal(self, plaintext: bytes, aad: bytes, deadline: Deadline | None = None) -> Sealed:
         """See :class:`~sealpass.core.protocols.Sealer`. The nonce is ours: 12 random bytes."""
         self._check(plaintext)
-        nonce = secrets.token_bytes(_NONCE_BYTES)
+        nonce = secrets.token_bytes(self._algorithm.nonce_bytes)
         session = self._session(deadline)
         try:
             rv = self._functions.encrypt_init(session.handle, session.gcm.prepare(nonce, aad), self._handle)
@@ -71,12 +69,12 @@ class AesTokenKey(TokenKey):
             raise BackendUnavailable(f"the token does not encrypt: {name_of(rv)}", retryable=False)
         if len(ciphertext) != len(plaintext) + _TAG_BYTES:
             raise BackendUnavailable("the token's ciphertext has not the length of AES-GCM", retryable=False)
-        return Sealed(self._enc.name, nonce, ciphertext)
+        return Sealed(self._algorithm.name, nonce, ciphertext)
 
     def open_sealed(self, sealed: Sealed, aad: bytes, deadline: Deadline | None = None) -> bytes | None:
         """See :class:`~sealpass.core.protocols.Opener`."""
         self._check(b"")
-        if sealed.algorithm != self._enc.name or len(sealed.nonce) != _NONCE_BYTES:
+        if sealed.algorithm != self._algorithm.name or len(sealed.nonce) != self._algorithm.nonce_bytes:
             return None
         if not _TAG_BYTES <= len(sealed.ciphertext) <= MAX_PLAINTEXT_BYTES + _TAG_BYTES:
             return None

@@ -9,7 +9,7 @@ from dataclasses import replace
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from sealpass.backends.software import SoftwareRsaKey
+from sealpass.backends.memory_key import RsaMemoryKey
 from sealpass.core.algorithms import RSA_OAEP, RSA_OAEP_256, RSA_OAEP_384, ContentEncryption, RsaOaep
 from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.content_key import MemoryContentKey
@@ -23,7 +23,7 @@ from sealpass.core.uri import KeyUri
 URI = KeyUri.parse("software:path=planted.pem")
 
 
-class SoundKey(SoftwareRsaKey):
+class SoundKey(RsaMemoryKey):
     """The reference without a fault; its failures are released after 50 ms of simulated time."""
 
     def __init__(self, private_key: rsa.RSAPrivateKey) -> None:

@@ -48,7 +48,7 @@ def key(sealing_device: tuple[str, int], request: pytest.FixtureRequest, tmp_pat
 def test_capabilities_are_those_of_the_written_matrix(sealing_device: tuple[str, int], key: SealingKey) -> None:
     """An AES key seals with the AES-GCM of its size, as the shipped matrix says, and unwraps nothing."""
     name, bits = sealing_device
-    assert {enc.name for enc in key.capabilities.seal} == {f"A{bits}GCM"} <= set(DEVICES[name].seal)
+    assert {algorithm.name for algorithm in key.capabilities.seal} == {f"A{bits}GCM"} <= set(DEVICES[name].seal)
     assert not key.capabilities.unwrap
     with pytest.raises(UnsupportedAlgorithm):
         as_unwrapper(key)

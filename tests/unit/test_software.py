@@ -12,7 +12,16 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from sealpass.backends.registry import key_maker, open_key
-from sealpass.core.algorithms import A128GCM, A256GCM, CONTENT_ENCRYPTIONS, OAEP_VARIANTS, RSA_OAEP_256, Hash, RsaOaep
+from sealpass.core.algorithms import (
+    A128GCM,
+    A256GCM,
+    CONTENT_ENCRYPTIONS,
+    OAEP_VARIANTS,
+    RSA_OAEP_256,
+    SEAL_A256GCM,
+    Hash,
+    RsaOaep,
+)
 from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.content_key import encrypt_gcm
 from sealpass.core.deadline import Deadline
@@ -336,7 +345,7 @@ def test_seals_and_opens(aes: Key) -> None:
     assert isinstance(aes, Sealer)
     assert isinstance(aes, Opener)
     assert aes.key_id == "id-1"
-    assert aes.capabilities.seal == {A256GCM}
+    assert aes.capabilities.seal == {SEAL_A256GCM}
     first, second = aes.seal(b"hash", b"user"), aes.seal(b"hash", b"user")
     assert first.algorithm == "A256GCM"
     assert len(first.nonce) == 12
@@ -381,8 +390,8 @@ def test_aes_keys_do_not_unwrap(aes: Key) -> None:
 
 def test_repr_shows_the_uri_only(aes: Key, software_key: Unwrapper) -> None:
     """A key in a log is named, not told."""
-    assert repr(aes) == f"<SoftwareAesKey {aes.uri!r}>"
-    assert repr(software_key) == f"<SoftwareRsaKey {software_key.uri!r}>"
+    assert repr(aes) == f"<AesMemoryKey {aes.uri!r}>"
+    assert repr(software_key) == f"<RsaMemoryKey {software_key.uri!r}>"
 
 
 @pytest.mark.parametrize(("given", "used"), [(None, 0.05), (0, 0), (0.25, 0.25)])

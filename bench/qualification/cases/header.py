@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-from sealpass.backends.software import SoftwareRsaKey
+from sealpass.backends.memory_key import RsaMemoryKey
 from sealpass.bench.qualification import crafting
 from sealpass.bench.qualification.cases.case import (
     FAILS,
@@ -117,8 +117,8 @@ def _kids(subject: Subject) -> Iterator[Case]:
     )
 
 
-def _new_key(flow: Flow) -> SoftwareRsaKey:
-    return SoftwareRsaKey(KeyUri.parse("software:path=the-next-key"), flow.subject.stranger)
+def _new_key(flow: Flow) -> RsaMemoryKey:
+    return RsaMemoryKey(KeyUri.parse("software:path=the-next-key"), flow.subject.stranger)
 
 
 def _nonces(subject: Subject) -> Iterator[Case]:

@@ -59,11 +59,13 @@ def examine(key: Key) -> dict[str, Any]:
     return {
         "uri": str(key.uri),
         "key_id": key.key_id,
-        "bits": unwrapper.public_jwk.bits if unwrapper else max((8 * enc.cek_bytes for enc in can.seal), default=None),
+        "bits": unwrapper.public_jwk.bits
+        if unwrapper
+        else max((can_seal.key_bits for can_seal in can.seal), default=None),
         "mode": can.mode.value if can.mode else None,
         "unwrap": [_variant(oaep, works=oaep in can.unwrap) for oaep in OAEP_VARIANTS],
         "content": [enc.name for enc in CONTENT_ENCRYPTIONS if enc in can.content],
-        "seal": [enc.name for enc in CONTENT_ENCRYPTIONS if enc in can.seal],
+        "seal": sorted(algorithm.name for algorithm in can.seal),
         "profiles": {profile.name: _serves(profile, unwrapper) for profile in (*PROFILES.values(), PLAIN_JWE)},
         "device": key.describe() if isinstance(key, Describable) else {},
     }
