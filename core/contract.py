@@ -5,26 +5,20 @@ Order of the checks (docs/decisions/0003): form, size, header, nonce consumed, k
 with the nonce record; nothing is ever looked up by it.
 """
 
-import base64
-import json
 import math
-import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sealpass.core import jwe, strict_json
 from sealpass.core.algorithms import ENC_BY_JWE_NAME, OAEP_BY_JWE_NAME
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import ConfigError, RejectReason, TokenRejected, UnsupportedAlgorithm
-from sealpass.core.json_pointer import JsonPointer
+from sealpass.core.jwe_profile import AIRLOCK_JWE, SEALPASS
 from sealpass.core.jwk import PublicJwk
+from sealpass.core.kms_profile import AIRLOCK_KMS, KmsProfile
 from sealpass.core.nonces import DEFAULT_LIFETIME_SECONDS, NonceRecord, NonceStore, Purpose
+from sealpass.core.profile import Profile
 from sealpass.core.protocols import Unwrapper
-
-NONCE_BYTES = 32
-PADDING_BYTES = 64
-"""Payloads of profile ``sealpass`` are padded to a multiple of this, so that a token's length hides the password's."""
 
 
 class UnwrapperRing(Protocol):
@@ -40,97 +34,7 @@ class UnwrapperRing(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """One dialect of the contract. Frozen; make a variant with :meth:`allowing_sha1` or :meth:`reading`."""
-
-    name: str
-    algs: tuple[str, ...]
-    """In order of preference."""
-    encs: tuple[str, ...]
-    required_members: frozenset[str]
-    optional_members: frozenset[str]
-    client_picks_enc: bool
-    padded_nonce: bool
-    """base64 with ``=`` (Airlock) instead of base64url without."""
-    pointer: JsonPointer
-    exact_payload: bool
-    """Nothing but the password in the payload, and padded to PADDING_BYTES."""
-
-    def allowing_sha1(self) -> "Profile":
-        """The same profile that also takes ``RSA-OAEP`` (SHA-1), for tokens that can do nothing else."""
-        return self if "RSA-OAEP" in self.algs else replace(self, algs=(*self.algs, "RSA-OAEP"))
-
-    def reading(self, pointer: str) -> "Profile":
-        """The same profile with the password at another JSON Pointer; raises ConfigError where it is fixed."""
-        if self.exact_payload and pointer != self.pointer.text:
-            raise ConfigError(f"profile {self.name} has its password at {self.pointer.text}")
-        return replace(self, pointer=JsonPointer(pointer))
-
-    def new_nonce(self) -> str:
-        """A fresh nonce in the profile's spelling."""
-        octets = secrets.token_bytes(NONCE_BYTES)
-        if self.padded_nonce:
-            return base64.b64encode(octets).decode("ascii")
-        return base64.urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")
-
-    def parse(self, token: str | bytes) -> jwe.CompactJwe:
-        """Form, size and header; raises TokenRejected."""
-        return jwe.parse(token, self._members, self.algs, self.encs)
-
-    def _members(self, header: Mapping[str, Any]) -> str | None:
-        others = header.keys() - self.required_members
-        if len(header) - len(others) != len(self.required_members) or others - self.optional_members:
-            return f"the members of the header are not those of profile {self.name}"
-        if not isinstance(header["nonce"], str) or not isinstance(header.get("kid", ""), str):
-            return "nonce and kid are strings"
-        return None
-
-    def write_payload(self, password: str) -> bytes:
-        """The payload for a password, padded as the profile wants; raises ConfigError for lone surrogates."""
-        text = json.dumps(self.pointer.build(password), ensure_ascii=False, separators=(",", ":"))
-        payload = text.encode("utf-8", "replace")  # the error of a strict encode() would hold the password
-        if payload.decode("utf-8") != text:
-            raise ConfigError("the password is not Unicode text")
-        return payload + b" " * (-len(payload) % PADDING_BYTES) if self.exact_payload else payload
-
-    def read_password(self, payload: bytes) -> str | None:
-        """The password (secret), exactly as sent, or None where the payload breaks the contract. Never raises."""
-        if self.exact_payload and len(payload) % PADDING_BYTES:
-            return None
-        try:
-            value = strict_json.loads(payload)
-            password = self.pointer.find(value)
-        except (ValueError, LookupError):
-            return None
-        if not isinstance(password, str) or (self.exact_payload and len(value) != 1):
-            return None
-        return password
-
-
-SEALPASS = Profile(
-    name="sealpass",
-    algs=("RSA-OAEP-256",),
-    encs=("A256GCM",),
-    required_members=frozenset(("alg", "enc", "kid", "nonce")),
-    optional_members=frozenset(),
-    client_picks_enc=False,
-    padded_nonce=False,
-    pointer=JsonPointer("/password"),
-    exact_payload=True,
-)
-AIRLOCK_JWE = Profile(
-    name="airlock-jwe",
-    algs=("RSA-OAEP-256",),
-    encs=("A128GCM", "A256GCM"),
-    required_members=frozenset(("alg", "enc", "nonce")),
-    optional_members=frozenset(("kid",)),
-    client_picks_enc=True,
-    padded_nonce=True,
-    pointer=JsonPointer("/password"),
-    exact_payload=False,
-)
-PROFILES = {profile.name: profile for profile in (SEALPASS, AIRLOCK_JWE)}
+PROFILES: dict[str, Profile] = {profile.name: profile for profile in (SEALPASS, AIRLOCK_JWE, AIRLOCK_KMS)}
 """The profiles that carry a password and a nonce; plain ``jwe`` is :func:`sealpass.core.jwe.decrypt`."""
 
 
@@ -140,6 +44,9 @@ def profile_named(name: str) -> Profile:
         return PROFILES[name]
     except KeyError:
         raise ConfigError(f"no profile '{name}'", hint=f"profiles: {', '.join(PROFILES)}") from None
+
+
+_AIRLOCK: dict[str, Profile] = {"JWE": AIRLOCK_JWE, "KMS": AIRLOCK_KMS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,33 +61,26 @@ class E2eeInformation:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object for the client; Airlock's members first."""
-        return {
-            "type": "JWE",
-            "nonce": self.nonce,
-            "publicKey": self.public_key.to_dict(self.alg),
-            "profile": self.profile,
-            "alg": self.alg,
-            "enc": self.enc,
-        }
+        return profile_named(self.profile).announcement(self.nonce, self.alg, self.enc, self.public_key)
 
     @classmethod
-    def from_json(cls, text: bytes, default_profile: str = "airlock-jwe") -> "E2eeInformation":
-        """Read what a server announced; Airlock's own three members are enough. Raises ConfigError."""
+    def from_json(cls, text: bytes, default_profile: str | None = None) -> "E2eeInformation":
+        """Read what a server announced; Airlock's own members are enough. Raises ConfigError.
+
+        ``default_profile`` is for an announcement that names none (default: Airlock's for its type).
+        """
         try:
             members = strict_json.loads(text)
         except ValueError as error:
             raise ConfigError(f"the E2EE information is not JSON: {error}") from None
-        if not isinstance(members, dict) or members.get("type") != "JWE":
-            raise ConfigError("the E2EE information has not the type 'JWE'")
-        key, nonce = members.get("publicKey"), members.get("nonce")
-        profile = profile_named(str(members.get("profile", default_profile)))
-        if not isinstance(nonce, str) or not isinstance(key, dict):
-            raise ConfigError("the E2EE information lacks nonce or publicKey")
-        alg = members.get("alg", key.get("alg", profile.algs[0]))
-        enc = members.get("enc", profile.encs[0])
-        if alg not in profile.allowing_sha1().algs or enc not in profile.encs:
-            raise ConfigError("the E2EE information announces an algorithm that the profile does not have")
-        return cls(profile.name, alg, enc, nonce, PublicJwk.from_dict(key))
+        if not isinstance(members, dict) or members.get("type") not in tuple(_AIRLOCK):
+            raise ConfigError(f"the E2EE information has none of the types {', '.join(_AIRLOCK)}")
+        airlock = _AIRLOCK[members["type"]]
+        profile = profile_named(str(members.get("profile", default_profile or airlock.name)))
+        if isinstance(profile, KmsProfile) is not isinstance(airlock, KmsProfile):
+            raise ConfigError(f"the E2EE information has the type {members['type']} and the profile {profile.name}")
+        nonce, alg, enc, public_key = profile.read_announcement(members)
+        return cls(profile.name, alg, enc, nonce, public_key)
 
 
 def announced_algorithms(profile: Profile, key: Unwrapper) -> tuple[str, str]:
@@ -263,20 +163,18 @@ def unwrap_password(
         profile = profile_named(profile)
     if deadline is not None and not isinstance(deadline, Deadline):
         raise ConfigError("a deadline is a Deadline, not a number of seconds", hint="Deadline.after(2.0)")
-    parsed = profile.parse(token)
+    submission = profile.parse(token)
     if deadline is not None:
         deadline.check()
-    header = parsed.header
-    record = nonces.consume(header["nonce"])
+    nonce = submission.nonce
+    record = nonces.consume_latest(session, purpose, profile.name) if nonce is None else nonces.consume(nonce)
     if record is None:
         raise TokenRejected(RejectReason.NONCE, "the nonce is unknown, used or expired")
     if (record.session, record.purpose, record.profile) != (session, purpose, profile.name):
         raise TokenRejected(RejectReason.NONCE, "the nonce was issued for something else")
-    if header["alg"] != record.alg or header["enc"] not in record.encs:
-        raise TokenRejected(RejectReason.ANNOUNCEMENT, "alg or enc is not what was announced")
-    if header.get("kid", record.kid) != record.kid:
-        raise TokenRejected(RejectReason.ANNOUNCEMENT, "kid is not the announced key")
+    if disagreement := submission.disagreement(record):
+        raise TokenRejected(RejectReason.ANNOUNCEMENT, disagreement)
     key = ring.find(record.kid)
     if key is None:
         raise TokenRejected(RejectReason.KEY_RETIRED, "the announced key has left the key ring")
-    return jwe.open_token(parsed, key, profile.read_password, deadline)
+    return jwe.open_token(submission.answering(record), key, profile.read_password, deadline)

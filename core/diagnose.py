@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Why a token does not open: for an operator, offline, with the key at hand. Never on a path that senders reach."""
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 
 from sealpass.core import jwe
-from sealpass.core.algorithms import OAEP_VARIANTS, RSA_OAEP_256_MGF1_SHA1
-from sealpass.core.contract import Profile
+from sealpass.core.algorithms import A128GCM, A256GCM, ENC_BY_JWE_NAME, OAEP_VARIANTS, RSA_OAEP_256_MGF1_SHA1
 from sealpass.core.errors import TokenRejected
+from sealpass.core.kms_profile import KmsProfile, KmsSubmission, NonceForm
+from sealpass.core.nonces import NonceRecord, Purpose
+from sealpass.core.profile import Encrypted, Profile, Submission
 from sealpass.core.protocols import Unwrapper
 
 NOTHING_WRONG = "nothing is wrong: the token opens"
 NONCE_UNCHECKED = "the token opens; its nonce was not checked"
 
 
-def _plaintext(parsed: jwe.CompactJwe, key: Unwrapper) -> tuple[bytes, str] | None:
+def _plaintext(parsed: Encrypted, key: Unwrapper) -> tuple[bytes, str] | None:
     """Try every OAEP variant that the key can do; the payload and what the variant tells, or None."""
     for oaep in OAEP_VARIANTS:
         if oaep not in key.capabilities.unwrap:
@@ -29,7 +32,7 @@ def _plaintext(parsed: jwe.CompactJwe, key: Unwrapper) -> tuple[bytes, str] | No
                 "the client used OAEP with SHA-256 but MGF1 with SHA-1, the default of Java's"
                 " 'OAEPWithSHA-256AndMGF1Padding'; it must pass an OAEPParameterSpec with MGF1ParameterSpec.SHA256"
             )
-        return plaintext, f"the client used {oaep}, its header announces {parsed.oaep}"
+        return plaintext, f"the client used {oaep}, not the announced {parsed.oaep}"
     return None
 
 
@@ -43,46 +46,68 @@ def diagnose(
     Raises operator errors.
     """
     try:
-        parsed = profile.parse(token) if profile else jwe.parse(token, jwe.plain_members)
+        submission = profile.parse(token) if profile else jwe.parse(token, jwe.plain_members)
     except TokenRejected as rejected:
         return str(rejected)
     keys = list(keys)
-    fitting = [key for key in keys if len(parsed.encrypted_key) == key.public_jwk.modulus_bytes]
+    fitting = [key for key in keys if len(submission.encrypted_key) == key.public_jwk.modulus_bytes]
     if not fitting:
         return "the encrypted key has not the length of the modulus: made for a key of another size"
-    for position, key in enumerate(fitting):
-        found = _plaintext(parsed, key)
-        if found is None:
-            continue
-        plaintext, variant = found
-        if variant:
-            return variant
-        if position or key is not keys[0]:
-            return f"made for another key of those given: {key.key_id}"
-        return _content(parsed, plaintext, profile, nonce, key)
-    return _unopened(parsed, keys, fitting)
+    if isinstance(submission, jwe.CompactJwe):
+        readings: list[tuple[Encrypted, str]] = [(submission, "")]
+    elif nonce is None:
+        return "the message does not say which nonce it answers, and cannot be opened without: give the nonce"
+    else:
+        assert isinstance(profile, KmsProfile)  # noqa: S101 - there are two kinds
+        readings = list(_kms_readings(token, profile, nonce))
+    for message, setting in readings:
+        for position, key in enumerate(fitting):
+            found = _plaintext(message, key)
+            if found is None:
+                continue
+            plaintext, variant = found
+            if variant or setting:
+                return variant or setting
+            if position or key is not keys[0]:
+                return f"made for another key of those given: {key.key_id}"
+            return _content(submission, plaintext, profile, nonce, key)
+    return _unopened(submission, readings[0][0], keys, fitting)
 
 
-def _unopened(parsed: jwe.CompactJwe, keys: list[Unwrapper], fitting: list[Unwrapper]) -> str:
-    if not any(parsed.oaep in key.capabilities.unwrap for key in fitting):
-        return f"the header announces {parsed.oaep}, which none of the given keys can do"
-    kid = parsed.header.get("kid")
-    if isinstance(kid, str) and kid not in {key.key_id for key in keys}:
+def _kms_readings(token: str | bytes, profile: KmsProfile, nonce: str) -> Iterator[tuple[Encrypted, str]]:
+    """The message as it should be, then under the settings that Airlock does not document; each with what it means."""
+    wanted = (ENC_BY_JWE_NAME[profile.encs[0]], profile.nonce_form)
+    # A stable sort puts the wanted settings first.
+    for enc, form in sorted(itertools.product((A128GCM, A256GCM), NonceForm), key=lambda setting: setting != wanted):
+        record = NonceRecord(nonce, "", Purpose.CHECK, profile.name, profile.algs[0], (enc.name,), "")
+        message = profile.authenticating(form).parse(token).answering(record)
+        if (enc, form) == wanted:
+            yield message, ""
+        else:
+            yield message, f"the client used {enc.name} and authenticated the nonce's {form}, which is not what is set"
+
+
+def _unopened(submission: Submission, message: Encrypted, keys: list[Unwrapper], fitting: list[Unwrapper]) -> str:
+    if not any(message.oaep in key.capabilities.unwrap for key in fitting):
+        return f"the token is for {message.oaep}, which none of the given keys can do"
+    if isinstance(submission.kid, str) and submission.kid not in {key.key_id for key in keys}:
         return "the header's kid names none of the given keys: made for another key"
+    if isinstance(submission, KmsSubmission):
+        return "made for another key or another nonce, or changed on the way (key, iv or password)"
     return "made for another key, or changed on the way (encrypted key, header, IV, ciphertext or tag)"
 
 
 def _content(
-    parsed: jwe.CompactJwe, plaintext: bytes, profile: Profile | None, nonce: str | None, key: Unwrapper
+    submission: Submission, plaintext: bytes, profile: Profile | None, nonce: str | None, key: Unwrapper
 ) -> str:
     if profile is None:
         return NOTHING_WRONG
     if profile.read_password(plaintext) is None:
         return f"the token opens, but its payload is not what profile {profile.name} wants"
-    if parsed.header.get("kid", key.key_id) != key.key_id:
+    if submission.kid not in (None, key.key_id):
         return "the token opens, but its kid is not the thumbprint of the key"
     if nonce is None:
         return NONCE_UNCHECKED
-    if parsed.header["nonce"] != nonce:
+    if submission.nonce not in (None, nonce):
         return "the token opens, but its nonce is another one: a replay, or an answer to another announcement"
     return NOTHING_WRONG

@@ -12,6 +12,8 @@ from sealpass.core import base64url, strict_json
 from sealpass.core.algorithms import ENC_BY_JWE_NAME, OAEP_BY_JWE_NAME, ContentEncryption, RsaOaep
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import RejectReason, TokenRejected
+from sealpass.core.nonces import NonceRecord
+from sealpass.core.profile import Encrypted
 from sealpass.core.protocols import Unwrapper
 
 T = TypeVar("T")
@@ -48,6 +50,29 @@ class CompactJwe:
         self.ciphertext = ciphertext
         self.tag = tag
         self.aad = aad
+
+    @property
+    def nonce(self) -> str | None:
+        """The header's nonce; a string in every profile that has one."""
+        return self.header.get("nonce")
+
+    @property
+    def kid(self) -> str | None:
+        """The header's kid, where it has one."""
+        return self.header.get("kid")
+
+    def disagreement(self, record: NonceRecord) -> str | None:
+        """See :class:`~sealpass.core.profile.Submission`."""
+        header = self.header
+        if header["alg"] != record.alg or header["enc"] not in record.encs:
+            return "alg or enc is not what was announced"
+        if header.get("kid", record.kid) != record.kid:
+            return "kid is not the announced key"
+        return None
+
+    def answering(self, record: NonceRecord) -> "CompactJwe":  # noqa: ARG002 - a JWE says it all itself
+        """See :class:`~sealpass.core.profile.Submission`."""
+        return self
 
 
 def parse(
@@ -115,19 +140,19 @@ def plain_members(header: dict[str, Any]) -> str | None:
 
 
 def open_token(
-    jwe: CompactJwe, key: Unwrapper, read: Callable[[bytes], T | None], deadline: Deadline | None = None
+    message: Encrypted, key: Unwrapper, read: Callable[[bytes], T | None], deadline: Deadline | None = None
 ) -> T:
     """Decrypt and read the plaintext; every failure is the same DecryptionFailed at the same time.
 
     ``read`` answers None for a plaintext that does not fit the contract; it must not raise. The exception is made
     outside every ``except`` block, so that neither ``__cause__`` nor ``__context__`` tells what happened.
     """
-    if len(jwe.encrypted_key) != key.public_jwk.modulus_bytes:
+    if len(message.encrypted_key) != key.public_jwk.modulus_bytes:
         raise TokenRejected(RejectReason.LENGTH, "the encrypted key has not the length of the modulus")
     floor = key.failure_floor
     started = floor.start()
-    with key.unwrap(jwe.encrypted_key, jwe.oaep, jwe.enc, deadline) as content_key:
-        plaintext = content_key.decrypt(jwe.iv, jwe.ciphertext, jwe.tag, jwe.aad)
+    with key.unwrap(message.encrypted_key, message.oaep, message.enc, deadline) as content_key:
+        plaintext = content_key.decrypt(message.iv, message.ciphertext, message.tag, message.aad)
     if plaintext is not None:
         value = read(plaintext)
         if value is not None:

@@ -57,6 +57,14 @@ class NonceStore(Protocol):
         """Take the record out, atomically; None where it is unknown, used or expired."""
         ...
 
+    def consume_latest(self, session: str, purpose: str, profile: str) -> NonceRecord | None:
+        """Take out the latest record of a step of a login flow, atomically; None where none lives.
+
+        For messages that do not name their nonce (profile airlock-kms). Older records of the same step go with it: a
+        step has one nonce, and each buys one key operation.
+        """
+        ...
+
 
 class MemoryNonceStore:
     """Nonce records in this process: for one server process, tests and tools. A child process starts empty.
@@ -108,6 +116,20 @@ class MemoryNonceStore:
             expires, record = entry
             self._forget(record)
             return record if self._clock() < expires else None
+
+    def consume_latest(self, session: str, purpose: str, profile: str) -> NonceRecord | None:
+        """See :class:`NonceStore`."""
+        with self._lock:
+            found = [
+                self._records[nonce]
+                for nonce in self._sessions.get(session, ())
+                if (self._records[nonce][1].purpose, self._records[nonce][1].profile) == (purpose, profile)
+            ]
+            for _, record in found:
+                del self._records[record.nonce]
+                self._forget(record)
+            now = self._clock()
+            return next((record for expires, record in reversed(found) if now < expires), None)
 
     def _forget(self, record: NonceRecord) -> None:
         own = self._sessions[record.session]

@@ -10,9 +10,10 @@ from typing import Any, Protocol, runtime_checkable
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sealpass.core.algorithms import ENC_BY_JWE_NAME, OAEP_BY_JWE_NAME, ContentEncryption, RsaOaep
-from sealpass.core.contract import Profile
 from sealpass.core.errors import Error
+from sealpass.core.jwe_profile import JweProfile
 from sealpass.core.nonces import MemoryNonceStore, NonceStore
+from sealpass.core.profile import Profile
 from sealpass.core.protocols import Unwrapper
 
 
@@ -113,6 +114,12 @@ class Subject:
     nonces: NonceStore = field(default_factory=MemoryNonceStore)
     may_take_any_cek_size: bool = False
     """The CEK stays in a token that does not tell its size."""
+
+    @property
+    def jwe_profile(self) -> JweProfile:
+        """The profile of a subject whose messages are JWEs."""
+        assert isinstance(self.profile, JweProfile)  # noqa: S101 - only the JWE cases ask
+        return self.profile
 
     @property
     def ring(self) -> OneRing:

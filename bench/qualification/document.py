@@ -15,7 +15,7 @@ from sealpass.bench.qualification.findings import Finding
 from sealpass.bench.qualification.measurement import Plan, Run
 from sealpass.bench.qualification.trial import CaseResult, Status
 from sealpass.core.capabilities import UnwrapMode
-from sealpass.core.contract import Profile
+from sealpass.core.profile import Profile
 from sealpass.core.uri import KeyUri
 
 SCHEMA = "sealpass.qualification/1"

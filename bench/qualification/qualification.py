@@ -18,10 +18,11 @@ from sealpass.bench.qualification.document import Evidence, Settings, document, 
 from sealpass.bench.qualification.measurement import FULL, QUICK, Plan, measure
 from sealpass.bench.qualification.trial import CaseResult, Status, run_cases
 from sealpass.core.capabilities import UnwrapMode
-from sealpass.core.contract import Profile, announced_algorithms
+from sealpass.core.contract import announced_algorithms
 from sealpass.core.errors import UnsupportedAlgorithm
 from sealpass.core.jwk import check_rsa_public_key
 from sealpass.core.nonces import MemoryNonceStore, NonceStore
+from sealpass.core.profile import Profile
 from sealpass.core.protocols import Key, Unwrapper
 from sealpass.core.uri import KeyUri
 

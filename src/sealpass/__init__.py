@@ -11,15 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sealpass.backends.keyring import KeyRing
     from sealpass.backends.registry import open_key
-    from sealpass.core.contract import (
-        AIRLOCK_JWE,
-        SEALPASS,
-        E2eeInformation,
-        Profile,
-        announce,
-        profile_named,
-        unwrap_password,
-    )
+    from sealpass.core.contract import E2eeInformation, announce, profile_named, unwrap_password
     from sealpass.core.deadline import Deadline
     from sealpass.core.errors import (
         AuthenticationFailed,
@@ -34,7 +26,10 @@ if TYPE_CHECKING:
         TokenRejected,
         UnsupportedAlgorithm,
     )
+    from sealpass.core.jwe_profile import AIRLOCK_JWE, SEALPASS
+    from sealpass.core.kms_profile import AIRLOCK_KMS
     from sealpass.core.nonces import MemoryNonceStore, NonceRecord, NonceStore, Purpose
+    from sealpass.core.profile import Profile
     from sealpass.core.uri import KeyUri
 
 __version__ = "0.1.0"
@@ -42,15 +37,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "sealpass.backends.keyring": ("KeyRing",),
     "sealpass.backends.registry": ("open_key",),
-    "sealpass.core.contract": (
-        "AIRLOCK_JWE",
-        "SEALPASS",
-        "E2eeInformation",
-        "Profile",
-        "announce",
-        "profile_named",
-        "unwrap_password",
-    ),
+    "sealpass.core.contract": ("E2eeInformation", "announce", "profile_named", "unwrap_password"),
     "sealpass.core.deadline": ("Deadline",),
     "sealpass.core.errors": (
         "AuthenticationFailed",
@@ -65,13 +52,17 @@ _HOMES = {
         "TokenRejected",
         "UnsupportedAlgorithm",
     ),
+    "sealpass.core.jwe_profile": ("AIRLOCK_JWE", "SEALPASS"),
+    "sealpass.core.kms_profile": ("AIRLOCK_KMS",),
     "sealpass.core.nonces": ("MemoryNonceStore", "NonceRecord", "NonceStore", "Purpose"),
+    "sealpass.core.profile": ("Profile",),
     "sealpass.core.uri": ("KeyUri",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022 - by subject, as a reader meets them
     "AIRLOCK_JWE",
+    "AIRLOCK_KMS",
     "AuthenticationFailed",
     "BackendUnavailable",
     "ConfigError",

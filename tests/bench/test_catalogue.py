@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sealpass.bench.qualification.cases import NOT_COVERED, all_cases
 from sealpass.bench.qualification.device import Subject
-from sealpass.core.contract import AIRLOCK_JWE, SEALPASS
+from sealpass.core.jwe_profile import AIRLOCK_JWE, SEALPASS
 from tests.bench.planted import SoundKey
 
 GUIDE = Path(__file__).parents[2] / "docs" / "qualification.md"

@@ -15,9 +15,10 @@ from sealpass.backends.registry import key_maker
 from sealpass.bench.qualification import Options, Step, qualify
 from sealpass.bench.report import markdown, terminal
 from sealpass.core import base64url
-from sealpass.core.contract import AIRLOCK_JWE, SEALPASS, Profile
 from sealpass.core.errors import ConfigError, KeyNotFound
+from sealpass.core.jwe_profile import AIRLOCK_JWE, SEALPASS
 from sealpass.core.jwk import PublicJwk
+from sealpass.core.profile import Profile
 from sealpass.core.uri import KeyUri
 from tests.bench import planted
 

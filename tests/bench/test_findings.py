@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from sealpass.bench.qualification import Options, findings, qualify
 from sealpass.bench.qualification.findings import Attributes, Severity
 from sealpass.core.capabilities import UnwrapMode
-from sealpass.core.contract import SEALPASS
 from sealpass.core.errors import BackendUnavailable, KeyNotFound
+from sealpass.core.jwe_profile import SEALPASS
 from tests.bench.planted import SoundKey, TakesAnyCekLength
 
 GOOD: dict[str, bool | int | str | None] = {

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sealpass.bench.qualification import Options, qualify
-from sealpass.core.contract import SEALPASS
+from sealpass.core.jwe_profile import SEALPASS
 from sealpass.core.nonces import MemoryNonceStore
 from tests.bench import planted
 

@@ -13,7 +13,7 @@ from sealpass.__main__ import main
 from sealpass.bench.qualification import Options, measurement, qualification, qualify
 from sealpass.bench.qualification.cases import case
 from sealpass.bench.report import markdown, terminal
-from sealpass.core.contract import SEALPASS
+from sealpass.core.jwe_profile import SEALPASS
 from tests.bench import planted
 from tests.bench.conftest import TINY
 from tests.support.soft_tokens import SoftToken

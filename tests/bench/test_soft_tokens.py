@@ -9,7 +9,7 @@ import pytest
 from sealpass.bench.qualification import Options, qualify
 from sealpass.bench.report import markdown
 from sealpass.core.capabilities import UnwrapMode
-from sealpass.core.contract import SEALPASS
+from sealpass.core.jwe_profile import SEALPASS
 from tests.support.soft_tokens import SoftToken
 
 

@@ -4,19 +4,20 @@
 import pytest
 
 from sealpass.backends.keyring import KeyRing
-from sealpass.core.contract import PROFILES, SEALPASS, E2eeInformation
+from sealpass.core.contract import E2eeInformation
 from sealpass.core.diagnose import diagnose
 from sealpass.core.errors import DecryptionFailed
+from sealpass.core.jwe_profile import SEALPASS
 from tests.browser.programs import Program
-from tests.support.contract import Flow
+from tests.support.contract import JWE_PROFILES, Flow
 
 PASSWORDS = ["x", " korrekt Pferd ☃ Batterie ", 'quote " backslash \\', "e\u0301 é 😀👩‍👩‍👧", "p" * 3000]
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", JWE_PROFILES)
 def test_jose_for_node(node_with_packages: Program, software_ring: KeyRing, profile: str) -> None:
     """Its tokens open, whatever enc the profile leaves to the client."""
-    flow = Flow(software_ring, PROFILES[profile])
+    flow = Flow(software_ring, JWE_PROFILES[profile])
     for enc in flow.profile.encs:
         jobs = [
             {"information": flow.announce().to_dict() | {"enc": enc}, "password": password} for password in PASSWORDS

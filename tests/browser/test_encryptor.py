@@ -9,17 +9,18 @@ from typing import Any
 import pytest
 
 from sealpass.backends.keyring import KeyRing
-from sealpass.core.contract import AIRLOCK_JWE, PROFILES, SEALPASS, E2eeInformation, Profile
+from sealpass.core.contract import E2eeInformation
 from sealpass.core.encrypt import encrypt_password
 from sealpass.core.errors import RejectReason, TokenRejected
+from sealpass.core.jwe_profile import AIRLOCK_JWE, SEALPASS, JweProfile
 from tests.browser.programs import HERE, Program
 from tests.support import tokens
-from tests.support.contract import Flow
+from tests.support.contract import JWE_PROFILES, Flow
 
 SOURCE = HERE.parents[1] / "src" / "sealpass" / "service" / "browser" / "encryptor.js"
 TYPES = SOURCE.with_suffix(".d.ts")
 MAX_SOURCE_BYTES = 8192
-SHA1_ONLY = [replace(profile, algs=("RSA-OAEP",)) for profile in PROFILES.values()]
+SHA1_ONLY = [replace(profile, algs=("RSA-OAEP",)) for profile in JWE_PROFILES.values()]
 PASSWORDS = ["", "x", " korrekt Pferd ☃ Batterie\t", 'quote " backslash \\ NUL \0', "e\u0301 é 😀👩‍👩‍👧", "p" * 3000]
 
 
@@ -41,8 +42,8 @@ def _airlock_members(information: E2eeInformation) -> dict[str, Any]:
     return {"type": members["type"], "nonce": members["nonce"], "publicKey": public_key}
 
 
-@pytest.mark.parametrize("profile", [*PROFILES.values(), *SHA1_ONLY], ids=lambda p: f"{p.name}-{p.algs[0]}")
-def test_tokens_open(node: Program, software_ring: KeyRing, profile: Profile) -> None:
+@pytest.mark.parametrize("profile", [*JWE_PROFILES.values(), *SHA1_ONLY], ids=lambda p: f"{p.name}-{p.algs[0]}")
+def test_tokens_open(node: Program, software_ring: KeyRing, profile: JweProfile) -> None:
     """The token that answers an announcement of ours holds the password, and spends the nonce."""
     flow = Flow(software_ring, profile)
     options: dict[str, Any] = {"profile": profile.name, "pinnedThumbprints": [software_ring.current.key_id]}

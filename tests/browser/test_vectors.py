@@ -17,6 +17,7 @@ from sealpass.backends.registry import key_maker
 from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.contract import E2eeInformation, profile_named
 from sealpass.core.jwe import MAX_TOKEN_BYTES
+from sealpass.core.jwe_profile import JweProfile
 from sealpass.core.nonces import NonceRecord, Purpose
 from sealpass.core.uri import KeyUri
 from tests.browser.programs import HERE, Program
@@ -91,6 +92,7 @@ def test_jwe_opens(name: str, vectors: dict[str, Vector], ring: KeyRing) -> None
     information = E2eeInformation.from_json(json.dumps(vector["information"]).encode())
     profile = profile_named(information.profile).reading(vector["options"].get("passwordPointer", "/password"))
     profile = profile.allowing_sha1() if vector["options"].get("allowSha1") else profile
+    assert isinstance(profile, JweProfile)
     flow = Flow(ring, profile)
     record = NonceRecord(
         nonce=information.nonce,

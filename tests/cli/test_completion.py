@@ -42,7 +42,7 @@ def test_commands_options_and_values_are_completed(run: Run) -> None:
     assert complete(run, "--de") == ["--debug"]
     assert complete(run, "keys", "cr") == ["create"]
     assert "--previous" in complete(run, "unwrap", "--p")
-    assert complete(run, "unwrap", "--profile", "air") == ["airlock-jwe"]
+    assert complete(run, "unwrap", "--profile", "air") == ["airlock-jwe", "airlock-kms"]
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")

@@ -12,7 +12,7 @@ def test_doctor_tells_what_a_key_can_do(run: Run, software_uri: str) -> None:
     assert (found["bits"], found["mode"]) == (2048, "software")
     assert len(found["unwrap"]) == 5
     assert all(variant["works"] for variant in found["unwrap"])
-    assert found["profiles"] == {"sealpass": "yes", "airlock-jwe": "yes", "jwe": "yes"}
+    assert found["profiles"] == {"sealpass": "yes", "airlock-jwe": "yes", "airlock-kms": "yes", "jwe": "yes"}
     assert (found["seal"], found["device"]) == ([], {})
 
 
@@ -45,6 +45,7 @@ def test_doctor_says_where_sha1_is_needed(run: Run, softhsm2: SoftToken) -> None
     assert found["profiles"] == {
         "sealpass": "with --allow-sha1",
         "airlock-jwe": "with --allow-sha1",
+        "airlock-kms": "with --allow-sha1",
         "jwe": "yes",
     }
     assert found["device"]["module"] == "libsofthsm2.so"

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from sealpass.core import jwe
-from sealpass.core.contract import AIRLOCK_JWE, SEALPASS, Profile
+from sealpass.core.jwe_profile import AIRLOCK_JWE, SEALPASS
 from sealpass.core.jwk import PublicJwk
+from sealpass.core.profile import Profile
 from sealpass.core.protocols import Unwrapper
 from tests.cli.conftest import Run
 from tests.support.tokens import header_of

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sealpass.__main__ import main
-from sealpass.core.contract import SEALPASS
+from sealpass.core.jwe_profile import SEALPASS
 from sealpass.core.jwk import PublicJwk
 from tests.cli.conftest import Ran, Run
 from tests.support.tokens import TAG, build, flip_bit, padded_payload

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from sealpass.core.contract import SEALPASS, E2eeInformation
+from sealpass.core.contract import E2eeInformation
 from sealpass.core.encrypt import encrypt_password
+from sealpass.core.jwe_profile import SEALPASS
 from sealpass.core.jwk import PublicJwk
 from tests.cli.conftest import COMMAND, Run, environment
 

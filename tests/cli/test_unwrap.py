@@ -4,9 +4,11 @@ import json
 
 import pytest
 
-from sealpass.core.contract import AIRLOCK_JWE, SEALPASS, E2eeInformation, Profile
+from sealpass.core.contract import E2eeInformation
 from sealpass.core.encrypt import encrypt, encrypt_password
+from sealpass.core.jwe_profile import AIRLOCK_JWE, SEALPASS
 from sealpass.core.jwk import PublicJwk
+from sealpass.core.profile import Profile
 from tests.cli.conftest import Run
 from tests.support.tokens import (
     CIPHERTEXT,

@@ -10,17 +10,18 @@ from hypothesis import strategies as st
 
 from sealpass.backends.keyring import KeyRing
 from sealpass.core import base64url, jwe, strict_json
-from sealpass.core.contract import PROFILES, SEALPASS, E2eeInformation, Profile
+from sealpass.core.contract import E2eeInformation
 from sealpass.core.diagnose import diagnose
 from sealpass.core.errors import ConfigError, DecryptionFailed, TokenRejected
 from sealpass.core.json_pointer import JsonPointer
+from sealpass.core.jwe_profile import SEALPASS, JweProfile
 from sealpass.core.jwk import PublicJwk
 from sealpass.core.nonces import MemoryNonceStore
 from sealpass.core.protocols import Unwrapper
 from tests.support import tokens
-from tests.support.contract import Flow
+from tests.support.contract import JWE_PROFILES, Flow
 
-PROFILE = st.sampled_from(list(PROFILES.values()))
+PROFILE = st.sampled_from(list(JWE_PROFILES.values()))
 PARTS = st.lists(st.binary(max_size=60), min_size=5, max_size=5)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 VALUES = st.recursive(
@@ -77,7 +78,7 @@ def test_parse(token: str | bytes) -> None:
 
 
 @given(ANYTHING, PROFILE)
-def test_unwrap_password(software_ring: KeyRing, token: str | bytes, profile: Profile) -> None:
+def test_unwrap_password(software_ring: KeyRing, token: str | bytes, profile: JweProfile) -> None:
     """The whole contract, with nonces outstanding."""
     flow = Flow(software_ring, profile)
     flow.announce()
@@ -90,7 +91,7 @@ def test_unwrap_password(software_ring: KeyRing, token: str | bytes, profile: Pr
 def test_unwrap_password_with_a_nonce_of_ours(
     software_ring: KeyRing,
     parts: list[bytes],
-    profile: Profile,
+    profile: JweProfile,
     fit: bool,  # noqa: FBT001 - a parameter
 ) -> None:
     """A right header in front of anything: the form alone decides which of the two, and whether the nonce is spent."""
@@ -106,7 +107,7 @@ def test_unwrap_password_with_a_nonce_of_ours(
 
 
 @given(payload=st.binary(max_size=200) | VALUES.map(lambda value: json.dumps(value).encode()), profile=PROFILE)
-def test_any_payload(software_ring: KeyRing, payload: bytes, profile: Profile) -> None:
+def test_any_payload(software_ring: KeyRing, payload: bytes, profile: JweProfile) -> None:
     """Whatever a right token carries: a password as text, or the one failure."""
     flow = Flow(software_ring, profile)
     padded = payload + b" " * (-len(payload) % 64)
@@ -117,7 +118,7 @@ def test_any_payload(software_ring: KeyRing, payload: bytes, profile: Profile) -
 
 
 @given(st.binary(max_size=300), PROFILE)
-def test_read_password(payload: bytes, profile: Profile) -> None:
+def test_read_password(payload: bytes, profile: JweProfile) -> None:
     """Promised never to raise."""
     assert profile.read_password(payload) is None or isinstance(profile.read_password(payload), str)
 
@@ -171,7 +172,7 @@ def test_announcement(software_ring: KeyRing, changes: dict[str, object], text: 
 
 
 @given(ANYTHING, st.none() | PROFILE)
-def test_diagnose(software_key: Unwrapper, token: str | bytes, profile: Profile | None) -> None:
+def test_diagnose(software_key: Unwrapper, token: str | bytes, profile: JweProfile | None) -> None:
     """An operator gets a sentence for everything."""
     assert diagnose(token, [software_key], profile)
 

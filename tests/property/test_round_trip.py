@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from sealpass.backends.keyring import KeyRing
 from sealpass.core import base64url, jwe, strict_json
 from sealpass.core.algorithms import ENC_BY_JWE_NAME, OAEP_BY_JWE_NAME
-from sealpass.core.contract import PROFILES, Profile
 from sealpass.core.encrypt import encrypt, encrypt_password
 from sealpass.core.json_pointer import JsonPointer
+from sealpass.core.jwe_profile import JweProfile
 from sealpass.core.protocols import Unwrapper
 from tests.support import tokens
-from tests.support.contract import Flow
+from tests.support.contract import JWE_PROFILES, Flow
 
 PASSWORDS = st.text(st.characters(codec="utf-8"), max_size=200)
 JSON = st.recursive(
@@ -37,8 +37,8 @@ def test_payloads(software_key: Unwrapper, payload: bytes, alg: str, enc: str, k
     assert jwe.decrypt(token.encode("ascii"), software_key) == payload
 
 
-@given(password=PASSWORDS, profile=st.sampled_from(list(PROFILES.values())))
-def test_passwords(software_ring: KeyRing, password: str, profile: Profile) -> None:
+@given(password=PASSWORDS, profile=st.sampled_from(list(JWE_PROFILES.values())))
+def test_passwords(software_ring: KeyRing, password: str, profile: JweProfile) -> None:
     """Any Unicode text, through the whole contract, in both profiles, unchanged to the last code point."""
     flow = Flow(software_ring, profile)
     assert flow.unwrap(encrypt_password(password, flow.announce())) == password

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from sealpass.backends.keyring import KeyRing
 from sealpass.core import jwe
 from sealpass.core.algorithms import ENC_BY_JWE_NAME, OAEP_BY_JWE_NAME
-from sealpass.core.contract import PROFILES, Profile
 from sealpass.core.encrypt import encrypt
 from sealpass.core.errors import DecryptionFailed, Error, RejectReason, TokenRejected
+from sealpass.core.jwe_profile import JweProfile
 from sealpass.core.protocols import Unwrapper
 from tests.support import tokens
-from tests.support.contract import Flow
+from tests.support.contract import JWE_PROFILES, Flow
 
 PAYLOAD = b'{"password":"correct horse"}'
 FORBIDDEN = {"zip", "crit", "jku", "jwk", "x5u", "x5c", "epk"}
@@ -134,8 +134,8 @@ def test_any_insertion_or_deletion(software_key: Unwrapper, data: st.DataObject,
                 assert_is_the_one_failure(error)
 
 
-@given(data=st.data(), profile=st.sampled_from(list(PROFILES.values())))
-def test_any_bit_through_the_contract(software_ring: KeyRing, data: st.DataObject, profile: Profile) -> None:
+@given(data=st.data(), profile=st.sampled_from(list(JWE_PROFILES.values())))
+def test_any_bit_through_the_contract(software_ring: KeyRing, data: st.DataObject, profile: JweProfile) -> None:
     """A password token with one bit flipped never gives a password; behind the header it is the one failure."""
     flow = Flow(software_ring, profile)
     token = flow.token(flow.announce())

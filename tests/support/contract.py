@@ -3,13 +3,15 @@
 
 from typing import Any
 
-from sealpass.core.contract import E2eeInformation, Profile, UnwrapperRing, announce, unwrap_password
+from sealpass.core.contract import E2eeInformation, UnwrapperRing, announce, unwrap_password
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import RejectReason, TokenRejected
+from sealpass.core.jwe_profile import AIRLOCK_JWE, SEALPASS, JweProfile
 from sealpass.core.nonces import MemoryNonceStore, Purpose
 from sealpass.core.protocols import Unwrapper
 from tests.support import tokens
 
+JWE_PROFILES = {profile.name: profile for profile in (SEALPASS, AIRLOCK_JWE)}
 PASSWORD = "korrekt Pferd ☃ Batterie"
 SESSION = "session-1"
 
@@ -29,7 +31,7 @@ class OneKeyRing:
 class Flow:
     """Announces and unwraps for one session and purpose."""
 
-    def __init__(self, ring: UnwrapperRing, profile: Profile) -> None:
+    def __init__(self, ring: UnwrapperRing, profile: JweProfile) -> None:
         self.ring = ring
         self.profile = profile
         self.nonces = MemoryNonceStore()

@@ -2,11 +2,10 @@
 import pytest
 
 from sealpass.backends.keyring import KeyRing
-from sealpass.core.contract import PROFILES
-from tests.support.contract import Flow
+from tests.support.contract import JWE_PROFILES, Flow
 
 
-@pytest.fixture(params=PROFILES)
+@pytest.fixture(params=JWE_PROFILES)
 def flow(request: pytest.FixtureRequest, software_ring: KeyRing) -> Flow:
     """A login under each profile."""
-    return Flow(software_ring, PROFILES[request.param])
+    return Flow(software_ring, JWE_PROFILES[request.param])

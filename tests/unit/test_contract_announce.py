@@ -11,15 +11,16 @@ import pytest
 from sealpass.backends.keyring import KeyRing
 from sealpass.core.algorithms import A128GCM, A256GCM, RSA_OAEP, RSA_OAEP_256, ContentEncryption, RsaOaep
 from sealpass.core.capabilities import Capabilities, UnwrapMode
-from sealpass.core.contract import AIRLOCK_JWE, PROFILES, SEALPASS, E2eeInformation, Profile, announce, profile_named
+from sealpass.core.contract import E2eeInformation, announce, profile_named
 from sealpass.core.encrypt import encrypt_password
 from sealpass.core.errors import ConfigError, UnsupportedAlgorithm
+from sealpass.core.jwe_profile import AIRLOCK_JWE, SEALPASS, JweProfile
 from sealpass.core.nonces import DEFAULT_LIFETIME_SECONDS, MemoryNonceStore, NonceRecord, Purpose
 from sealpass.core.protocols import Unwrapper
 from tests.support import tokens
-from tests.support.contract import PASSWORD, SESSION, Flow, OneKeyRing
+from tests.support.contract import JWE_PROFILES, PASSWORD, SESSION, Flow, OneKeyRing
 
-ALL = pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+ALL = pytest.mark.parametrize("profile", JWE_PROFILES.values(), ids=JWE_PROFILES)
 
 
 def _limited(
@@ -40,7 +41,7 @@ def test_profiles_are_found_by_name() -> None:
 
 
 @ALL
-def test_announcement_is_remembered_as_it_was_made(software_ring: KeyRing, profile: Profile) -> None:
+def test_announcement_is_remembered_as_it_was_made(software_ring: KeyRing, profile: JweProfile) -> None:
     """The record holds everything that the token will be compared with."""
     nonces = MemoryNonceStore()
     information = announce(software_ring, profile, nonces, "someone", Purpose.RESET, lifetime=7)
@@ -90,7 +91,7 @@ def test_purpose_may_be_its_value(software_ring: KeyRing) -> None:
 
 
 @ALL
-def test_announcement_tells_the_client(software_ring: KeyRing, profile: Profile) -> None:
+def test_announcement_tells_the_client(software_ring: KeyRing, profile: JweProfile) -> None:
     """Airlock's three members first, and nothing of session or purpose."""
     information = announce(software_ring, profile, MemoryNonceStore(), "someone", Purpose.CHECK)
     told = information.to_dict()
@@ -103,7 +104,7 @@ def test_announcement_tells_the_client(software_ring: KeyRing, profile: Profile)
 
 
 @ALL
-def test_announcement_survives_the_wire(software_ring: KeyRing, profile: Profile) -> None:
+def test_announcement_survives_the_wire(software_ring: KeyRing, profile: JweProfile) -> None:
     """What to_dict() wrote, from_json() reads."""
     information = announce(software_ring, profile, MemoryNonceStore(), SESSION, Purpose.CHECK)
     assert E2eeInformation.from_json(json.dumps(information.to_dict()).encode()) == information
@@ -130,7 +131,7 @@ def test_nonces_are_32_fresh_bytes_in_the_spelling_of_the_profile() -> None:
 
 @ALL
 def test_key_without_the_alg_is_not_announced(
-    software_key: Unwrapper, profile: Profile, monkeypatch: pytest.MonkeyPatch
+    software_key: Unwrapper, profile: JweProfile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A token that knows only SHA-1 needs the opt-in, and the hint says so."""
     ring = _limited(software_key, {RSA_OAEP}, {A128GCM, A256GCM}, monkeypatch)
@@ -143,7 +144,7 @@ def test_key_without_the_alg_is_not_announced(
 
 @ALL
 def test_opt_in_announces_sha1_and_takes_its_tokens(
-    software_key: Unwrapper, profile: Profile, monkeypatch: pytest.MonkeyPatch
+    software_key: Unwrapper, profile: JweProfile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Announced, remembered, and unwrapped, from the client's side too."""
     ring = _limited(software_key, {RSA_OAEP}, {A128GCM, A256GCM}, monkeypatch)
@@ -156,7 +157,7 @@ def test_opt_in_announces_sha1_and_takes_its_tokens(
 
 
 @ALL
-def test_opt_in_is_no_preference(software_ring: KeyRing, profile: Profile) -> None:
+def test_opt_in_is_no_preference(software_ring: KeyRing, profile: JweProfile) -> None:
     """A key that can do both announces the better one; allowing twice is allowing."""
     opted_in = profile.allowing_sha1()
     assert opted_in.algs == ("RSA-OAEP-256", "RSA-OAEP")

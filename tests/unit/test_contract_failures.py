@@ -9,9 +9,10 @@ import pytest
 from sealpass.backends.keyring import KeyRing
 from sealpass.core.algorithms import ContentEncryption, RsaOaep
 from sealpass.core.content_key import ContentKey
-from sealpass.core.contract import SEALPASS, E2eeInformation
+from sealpass.core.contract import E2eeInformation
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import BackendUnavailable, DecryptionFailed
+from sealpass.core.jwe_profile import SEALPASS
 from sealpass.core.protocols import Unwrapper
 from tests.support import tokens
 from tests.support.contract import PASSWORD, Flow, OneKeyRing

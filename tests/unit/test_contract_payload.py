@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from sealpass.backends.keyring import KeyRing
-from sealpass.core.contract import AIRLOCK_JWE, PROFILES, SEALPASS, Profile
 from sealpass.core.encrypt import encrypt_password
 from sealpass.core.errors import ConfigError, DecryptionFailed
-from tests.support.contract import Flow
+from sealpass.core.jwe_profile import AIRLOCK_JWE, SEALPASS, JweProfile
+from tests.support.contract import JWE_PROFILES, Flow
 
-ALL = pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+ALL = pytest.mark.parametrize("profile", JWE_PROFILES.values(), ids=JWE_PROFILES)
 
 # In both profiles, whatever the padding.
 BROKEN = {
@@ -55,14 +55,14 @@ def _padded(octets: bytes) -> bytes:
 
 @ALL
 @pytest.mark.parametrize("payload", BROKEN.values(), ids=BROKEN)
-def test_broken_payload_has_no_password(profile: Profile, payload: bytes) -> None:
+def test_broken_payload_has_no_password(profile: JweProfile, payload: bytes) -> None:
     """Read as None, never as an exception: the failure is the same as that of a wrong tag."""
     assert profile.read_password(_padded(payload)) is None
 
 
 @ALL
 @pytest.mark.parametrize("payload", BROKEN.values(), ids=BROKEN)
-def test_broken_payload_is_the_one_failure(software_ring: KeyRing, profile: Profile, payload: bytes) -> None:
+def test_broken_payload_is_the_one_failure(software_ring: KeyRing, profile: JweProfile, payload: bytes) -> None:
     """Through the whole contract: the tag is right, the answer tells nothing, the nonce is spent."""
     flow = Flow(software_ring, profile)
     information = flow.announce()
@@ -98,7 +98,7 @@ PASSWORDS = {
 @ALL
 @pytest.mark.parametrize("password", PASSWORDS.values(), ids=PASSWORDS)
 @pytest.mark.parametrize("ascii_only", [True, False])
-def test_password_is_read_exactly(profile: Profile, password: str, ascii_only: bool) -> None:  # noqa: FBT001
+def test_password_is_read_exactly(profile: JweProfile, password: str, ascii_only: bool) -> None:  # noqa: FBT001
     """Whether the client escaped it or not."""
     payload = json.dumps({"password": password}, ensure_ascii=ascii_only).encode()
     assert profile.read_password(_padded(payload)) == password
@@ -106,14 +106,14 @@ def test_password_is_read_exactly(profile: Profile, password: str, ascii_only: b
 
 @ALL
 @pytest.mark.parametrize("password", PASSWORDS.values(), ids=PASSWORDS)
-def test_own_payload_is_read_back(profile: Profile, password: str) -> None:
+def test_own_payload_is_read_back(profile: JweProfile, password: str) -> None:
     """The client half and the server half agree."""
     assert profile.read_password(profile.write_payload(password)) == password
 
 
 @ALL
 @pytest.mark.parametrize("size", [64, 72, 73, 128, 4096])
-def test_long_passwords_pass(software_ring: KeyRing, profile: Profile, size: int) -> None:
+def test_long_passwords_pass(software_ring: KeyRing, profile: JweProfile, size: int) -> None:
     """P6: nothing is cut, also not at the 72 bytes of bcrypt."""
     flow = Flow(software_ring, profile)
     password = "x" * (size - 1) + "y"
@@ -123,7 +123,7 @@ def test_long_passwords_pass(software_ring: KeyRing, profile: Profile, size: int
 @ALL
 @pytest.mark.parametrize("password", ["x" * 6000, "x" * 1_000_000, "😀" * 2000])
 def test_passwords_that_make_too_long_a_token_are_refused_by_the_client(
-    software_ring: KeyRing, profile: Profile, password: str
+    software_ring: KeyRing, profile: JweProfile, password: str
 ) -> None:
     """P6: above the limit nothing is sent, and the error does not hold the password."""
     with pytest.raises(ConfigError, match="too long") as caught:
@@ -163,7 +163,7 @@ def test_airlock_has_no_padding() -> None:
 
 @ALL
 @pytest.mark.parametrize("password", ["\ud83d", "hunter2\udc80", "\ude00\ud83d"])
-def test_lone_surrogates_are_refused_without_repeating_the_password(profile: Profile, password: str) -> None:
+def test_lone_surrogates_are_refused_without_repeating_the_password(profile: JweProfile, password: str) -> None:
     """They have no UTF-8; the codec's own error would carry the whole text along."""
     with pytest.raises(ConfigError, match="not Unicode text") as caught:
         profile.write_payload(password)

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from sealpass.backends.keyring import KeyRing
-from sealpass.core.contract import AIRLOCK_JWE, SEALPASS, E2eeInformation, Profile, announce, unwrap_password
+from sealpass.core.contract import E2eeInformation, announce, unwrap_password
 from sealpass.core.encrypt import encrypt_password
 from sealpass.core.errors import ConfigError, RejectReason, TokenRejected
 from sealpass.core.jwe import FORBIDDEN_MEMBERS
+from sealpass.core.jwe_profile import AIRLOCK_JWE, SEALPASS, JweProfile
 from sealpass.core.nonces import MemoryNonceStore, Purpose
 from sealpass.core.protocols import Unwrapper
 from tests.support import tokens
@@ -282,7 +283,7 @@ def test_sealpass_refuses_the_other_enc(sealpass_flow: Flow) -> None:
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
-def test_sha1_is_an_opt_in(software_ring: KeyRing, profile: Profile) -> None:
+def test_sha1_is_an_opt_in(software_ring: KeyRing, profile: JweProfile) -> None:
     """With it both algs are known, but a token still has the one that was announced; a stronger key announces -256."""
     flow = Flow(software_ring, profile.allowing_sha1())
     information = flow.announce()

@@ -11,9 +11,9 @@ import pytest
 from sealpass.backends.registry import key_maker, open_key
 from sealpass.core.algorithms import RSA_OAEP
 from sealpass.core.capabilities import UnwrapMode
-from sealpass.core.contract import AIRLOCK_JWE, SEALPASS
 from sealpass.core.diagnose import diagnose
 from sealpass.core.errors import ConfigError
+from sealpass.core.jwe_profile import AIRLOCK_JWE, SEALPASS
 from sealpass.core.protocols import Unwrapper, as_unwrapper
 from tests.support import tokens
 
@@ -110,7 +110,7 @@ def test_java_default(software_key: Unwrapper) -> None:
 def test_another_hash_than_announced(software_key: Unwrapper, oaep: Any, name: str) -> None:
     """What the client used and what its header says."""
     assert diagnose(_token(software_key, oaep=oaep), [software_key], SEALPASS) == (
-        f"the client used RSA-OAEP({name}, MGF1 {name}), its header announces RSA-OAEP(SHA-256, MGF1 SHA-256)"
+        f"the client used RSA-OAEP({name}, MGF1 {name}), not the announced RSA-OAEP(SHA-256, MGF1 SHA-256)"
     )
 
 
@@ -118,7 +118,7 @@ def test_key_cannot_do_what_the_header_announces(software_key: Unwrapper, monkey
     """A token that knows only SHA-1 says nothing about whose key it was; what it can do, it still finds out."""
     monkeypatch.setattr(software_key, "capabilities", replace(software_key.capabilities, unwrap=frozenset({RSA_OAEP})))
     assert diagnose(_token(software_key), [software_key], SEALPASS) == (
-        "the header announces RSA-OAEP(SHA-256, MGF1 SHA-256), which none of the given keys can do"
+        "the token is for RSA-OAEP(SHA-256, MGF1 SHA-256), which none of the given keys can do"
     )
     assert diagnose(_token(software_key, oaep=tokens.OAEP_SHA1), [software_key], SEALPASS).startswith("the client used")
 

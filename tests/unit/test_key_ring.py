@@ -9,8 +9,8 @@ from sealpass.backends import keyring
 from sealpass.backends.keyring import KeyRing
 from sealpass.backends.registry import key_maker, open_key
 from sealpass.core.capabilities import UnwrapMode
-from sealpass.core.contract import SEALPASS
 from sealpass.core.errors import ConfigError, KeyNotFound, RejectReason, TokenRejected, UnsupportedAlgorithm
+from sealpass.core.jwe_profile import SEALPASS
 from sealpass.core.protocols import Key
 from sealpass.core.uri import KeyUri
 from tests.support.contract import PASSWORD, Flow

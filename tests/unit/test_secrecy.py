@@ -17,10 +17,11 @@ from sealpass.backends.registry import key_maker, open_key
 from sealpass.backends.secret_source import read_secret
 from sealpass.core import content_key, jwe
 from sealpass.core.capabilities import UnwrapMode
-from sealpass.core.contract import AIRLOCK_JWE, SEALPASS, E2eeInformation, Profile
+from sealpass.core.contract import E2eeInformation
 from sealpass.core.diagnose import diagnose
 from sealpass.core.encrypt import encrypt_password
 from sealpass.core.errors import BackendUnavailable, DecryptionFailed, Error
+from sealpass.core.jwe_profile import AIRLOCK_JWE, SEALPASS, JweProfile
 from sealpass.core.jwk import PublicJwk
 from sealpass.core.uri import KeyUri
 from tests.support import tokens
@@ -79,10 +80,10 @@ def test_the_test_can_see() -> None:
 
 
 @pytest.fixture(params=[SEALPASS, AIRLOCK_JWE], ids=lambda profile: profile.name)
-def profile(request: pytest.FixtureRequest) -> Profile:
+def profile(request: pytest.FixtureRequest) -> JweProfile:
     """Each profile that carries a password."""
     found = request.param
-    assert isinstance(found, Profile)
+    assert isinstance(found, JweProfile)
     return found
 
 
@@ -101,7 +102,7 @@ def profile(request: pytest.FixtureRequest) -> Profile:
         tokens.encode(json.dumps({"password": SECRET}).encode()) + "....",
     ],
 )
-def test_password_sent_in_the_clear(software_ring: KeyRing, profile: Profile, sent: str | bytes) -> None:
+def test_password_sent_in_the_clear(software_ring: KeyRing, profile: JweProfile, sent: str | bytes) -> None:
     """A client that forgets to encrypt is rejected without being quoted (contract case R4)."""
     assert_silent(lambda: Flow(software_ring, profile).unwrap(sent))
     assert_silent(lambda: jwe.parse(sent, jwe.plain_members))
@@ -120,7 +121,7 @@ HEADERS = [
 
 
 @pytest.mark.parametrize("changes", HEADERS, ids=str)
-def test_password_in_the_header(software_ring: KeyRing, profile: Profile, changes: dict[str, Any]) -> None:
+def test_password_in_the_header(software_ring: KeyRing, profile: JweProfile, changes: dict[str, Any]) -> None:
     """A client that puts it where it can be read is not quoted either."""
     flow = Flow(software_ring, profile)
     assert_silent(lambda: flow.unwrap(flow.token(flow.announce(), **changes)))
@@ -139,7 +140,7 @@ PAYLOADS = [
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_password_in_a_payload_that_breaks_the_contract(
-    software_ring: KeyRing, profile: Profile, payload: bytes
+    software_ring: KeyRing, profile: JweProfile, payload: bytes
 ) -> None:
     """After decryption the password is in our hands: the failure is bare."""
     flow = Flow(software_ring, profile)
@@ -149,7 +150,7 @@ def test_password_in_a_payload_that_breaks_the_contract(
 
 
 @pytest.mark.parametrize("part", [tokens.ENCRYPTED_KEY, tokens.IV, tokens.CIPHERTEXT, tokens.TAG])
-def test_cek_of_a_token_that_does_not_open(software_ring: KeyRing, profile: Profile, part: int) -> None:
+def test_cek_of_a_token_that_does_not_open(software_ring: KeyRing, profile: JweProfile, part: int) -> None:
     """Neither the CEK nor the password shows, whichever part was changed."""
     flow = Flow(software_ring, profile)
     information = flow.announce()
@@ -164,7 +165,7 @@ def test_cek_of_a_token_that_does_not_open(software_ring: KeyRing, profile: Prof
 
 
 def test_failing_device_with_the_password_in_its_hands(
-    software_ring: KeyRing, monkeypatch: pytest.MonkeyPatch, profile: Profile
+    software_ring: KeyRing, monkeypatch: pytest.MonkeyPatch, profile: JweProfile
 ) -> None:
     """An operator error in the middle of decryption has no key chained to it."""
     flow = Flow(software_ring, profile)
@@ -178,7 +179,7 @@ def test_failing_device_with_the_password_in_its_hands(
 
 
 @pytest.mark.parametrize("password", [SECRET + "\ud800", SECRET * 1000], ids=["surrogate", "long"])
-def test_password_that_the_client_half_refuses(software_ring: KeyRing, profile: Profile, password: str) -> None:
+def test_password_that_the_client_half_refuses(software_ring: KeyRing, profile: JweProfile, password: str) -> None:
     """The tool that encrypts does not quote what it was given."""
     information = Flow(software_ring, profile).announce()
     assert_silent(lambda: encrypt_password(password, information))
@@ -261,7 +262,7 @@ def test_private_key_that_is_wrong(tmp_path: Path, software_uri: str) -> None:
             assert not any(text[:20] in told_by(caught.value) for text in pem.splitlines()[1:-1])
 
 
-def test_diagnosis_holds_no_secret(software_ring: KeyRing, profile: Profile) -> None:
+def test_diagnosis_holds_no_secret(software_ring: KeyRing, profile: JweProfile) -> None:
     """It says what is wrong with a token that opens, and nothing of what is in it."""
     flow = Flow(software_ring, profile)
     information = flow.announce()
@@ -270,7 +271,7 @@ def test_diagnosis_holds_no_secret(software_ring: KeyRing, profile: Profile) -> 
     assert _MARK not in diagnose(SECRET, [software_ring.current], profile)
 
 
-def test_reprs_hold_no_secret(software_ring: KeyRing, profile: Profile) -> None:
+def test_reprs_hold_no_secret(software_ring: KeyRing, profile: JweProfile) -> None:
     """Of a parsed token, a content key and a ring."""
     flow = Flow(software_ring, profile)
     parsed = profile.parse(flow.token(flow.announce()))

@@ -10,10 +10,11 @@ from typing import Any
 
 from sealpass.bench.qualification import crafting
 from sealpass.bench.qualification.device import Subject
-from sealpass.core.contract import E2eeInformation, Profile, UnwrapperRing, announce, unwrap_password
+from sealpass.core.contract import E2eeInformation, UnwrapperRing, announce, unwrap_password
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import RejectReason
 from sealpass.core.nonces import DEFAULT_LIFETIME_SECONDS, Purpose
+from sealpass.core.profile import Profile
 
 SESSION = "qualification"
 PATIENCE_SECONDS = 30.0

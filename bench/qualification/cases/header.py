@@ -86,7 +86,7 @@ def _members() -> Iterator[Case]:
 
 
 def _kids(subject: Subject) -> Iterator[Case]:
-    optional = "kid" in subject.profile.optional_members
+    optional = "kid" in subject.jwe_profile.optional_members
     yield Case(
         "H5a",
         "kid missing" + (", which the profile allows" if optional else ""),

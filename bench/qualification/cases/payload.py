@@ -16,7 +16,7 @@ def cases(subject: Subject) -> Iterator[Case]:
     """The cases of this part for a key under a profile."""
     yield from _passwords()
     yield from _broken()
-    exact = subject.profile.exact_payload
+    exact = subject.jwe_profile.exact_payload
     yield Case(
         "P7",
         "an extra member beside the password" + ("" if exact else ", which the profile allows"),

@@ -12,8 +12,9 @@ from sealpass.cli.output import write_result
 from sealpass.cli.profiles import PLAIN_JWE
 from sealpass.cli.table import render
 from sealpass.core.algorithms import CONTENT_ENCRYPTIONS, OAEP_VARIANTS, RsaOaep
-from sealpass.core.contract import PROFILES, Profile, announced_algorithms
+from sealpass.core.contract import PROFILES, announced_algorithms
 from sealpass.core.errors import UnsupportedAlgorithm
+from sealpass.core.profile import Profile
 from sealpass.core.protocols import Key, Unwrapper
 
 YES = "yes"

@@ -3,7 +3,6 @@
 
 import os
 import re
-from dataclasses import replace
 
 import click
 from click.core import ParameterSource
@@ -12,6 +11,8 @@ from sealpass.backends.registry import open_key
 from sealpass.cli.command import Command
 from sealpass.cli.input import read_file, read_password, read_payload
 from sealpass.cli.options import (
+    aes_gcm_options,
+    alg_option,
     allow_sha1_option,
     force_login_option,
     json_option,
@@ -21,15 +22,16 @@ from sealpass.cli.options import (
     profile_option,
 )
 from sealpass.cli.output import warn, write_result
-from sealpass.cli.profiles import PLAIN_JWE, chosen_profile
+from sealpass.cli.profiles import PLAIN_JWE, AesGcm, chosen_profile, narrowed
 from sealpass.core import strict_json
-from sealpass.core.algorithms import ENC_BY_JWE_NAME, OAEP_BY_JWE_NAME
-from sealpass.core.contract import E2eeInformation, Profile, announced_algorithms
+from sealpass.core.algorithms import ENC_BY_JWE_NAME
+from sealpass.core.contract import E2eeInformation, announced_algorithms
 from sealpass.core.encrypt import encrypt as encrypt_payload
 from sealpass.core.encrypt import encrypt_password
-from sealpass.core.errors import ConfigError, UnsupportedAlgorithm
+from sealpass.core.errors import ConfigError
 from sealpass.core.jwe import MAX_TOKEN_BYTES
 from sealpass.core.jwk import PublicJwk
+from sealpass.core.profile import Profile
 from sealpass.core.protocols import as_unwrapper
 from sealpass.core.uri import KeyUri
 
@@ -54,8 +56,9 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
     help="What the server announced (e2eEncryptionInformation): key, nonce and algorithms in one JSON file.",
 )
 @pointer_option
-@click.option("--alg", type=click.Choice(tuple(OAEP_BY_JWE_NAME)), help="Default: the first that profile and key have.")
+@alg_option
 @click.option("--enc", type=click.Choice(tuple(ENC_BY_JWE_NAME)), help="Default: the first that profile and key have.")
+@aes_gcm_options
 @allow_sha1_option
 @force_login_option
 @json_option
@@ -68,6 +71,7 @@ def encrypt(  # noqa: PLR0913 - click passes every option by name
     pointer: str | None,
     alg: str | None,
     enc: str | None,
+    aes_gcm: AesGcm,
     allow_sha1: bool,
     force_login: bool,
     as_json: bool,
@@ -87,15 +91,15 @@ def encrypt(  # noqa: PLR0913 - click passes every option by name
         if nonce is not None or alg is not None or enc is not None:
             raise _wrong_usage("--info holds nonce, alg and enc already")
         information = _announced(info)
-        rules = chosen_profile(information.profile, allow_sha1=allow_sha1, pointer=pointer, nonce=None)
+        rules = chosen_profile(information.profile, allow_sha1=allow_sha1, pointer=pointer, nonce=None, aes_gcm=aes_gcm)
         if profile != rules.name and _given("profile"):
             raise ConfigError(f"the announcement is for profile {rules.name}, not {profile}")
-        rules = _narrowed(rules, information.alg, information.enc)
+        rules = narrowed(rules, information.alg, information.enc)
         if key is not None:
             _check_pinned(key, information, rules, force_login=force_login)
     elif key is not None:
-        rules = chosen_profile(profile, allow_sha1=allow_sha1, pointer=pointer, nonce=nonce)
-        rules = _narrowed(rules, alg, enc)
+        rules = chosen_profile(profile, allow_sha1=allow_sha1, pointer=pointer, nonce=nonce, aes_gcm=aes_gcm)
+        rules = narrowed(rules, alg, enc)
         public_key, alg, enc = _recipient(key, rules, force_login=force_login)
         if nonce is None and rules.name != PLAIN_JWE.name:
             nonce = _made_up_nonce(key, rules, as_json=as_json)
@@ -137,18 +141,6 @@ def _check_pinned(key: str, information: E2eeInformation, rules: Profile, *, for
         )
 
 
-def _narrowed(profile: Profile, alg: str | None, enc: str | None) -> Profile:
-    """The profile with the one alg and the one enc that were asked for."""
-    algs = profile.algs if alg is None else (alg,)
-    encs = profile.encs if enc is None else (enc,)
-    if not set(algs) <= set(profile.algs):
-        hint = "opt in with --allow-sha1" if alg == "RSA-OAEP" else None
-        raise UnsupportedAlgorithm(f"profile {profile.name} has no {alg}", hint=hint)
-    if not set(encs) <= set(profile.encs):
-        raise UnsupportedAlgorithm(f"profile {profile.name} has no {enc}", hint=f"it has {', '.join(profile.encs)}")
-    return replace(profile, algs=algs, encs=encs)
-
-
 def _is_uri(key: str) -> bool:
     """Whether the argument begins as a URI does; ``./a:b`` names a file in any case."""
     return _SCHEME.match(key) is not None
@@ -168,7 +160,7 @@ def _recipient(key: str, profile: Profile, *, force_login: bool) -> tuple[Public
     public_key = PublicJwk.from_json(text)
     # A JWK that names its algorithm is for that one only (RFC 7517 section 4.4).
     alg = strict_json.loads(text).get("alg", profile.algs[0])
-    return public_key, _narrowed(profile, alg, None).algs[0], profile.encs[0]
+    return public_key, narrowed(profile, alg, None).algs[0], profile.encs[0]
 
 
 def _made_up_nonce(key: str, profile: Profile, *, as_json: bool) -> str:

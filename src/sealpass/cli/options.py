@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arguments and options that several commands share, so that one name means one thing everywhere."""
 
-from typing import TypeVar
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
-from sealpass.cli.profiles import PROFILE_NAMES
+from sealpass.cli.profiles import PROFILE_NAMES, AesGcm
+from sealpass.core.algorithms import OAEP_BY_JWE_NAME
+from sealpass.core.kms_profile import NonceForm
+
+Command = Callable[..., Any]
 
 T = TypeVar("T", bound=str | tuple[str, ...] | None)
 
@@ -41,6 +47,34 @@ pointer_option = click.option(
 nonce_option = click.option(
     "--nonce", metavar="NONCE", callback=not_empty, help="The nonce that the server announced; not secret."
 )
+alg_option = click.option(
+    "--alg",
+    type=click.Choice(tuple(OAEP_BY_JWE_NAME)),
+    help="The algorithm that was announced.  [default: the first that profile and key have]",
+)
+
+
+def aes_gcm_options(command: Command) -> Command:
+    """``--kms-key-bits`` and ``--kms-aad``, as one argument ``aes_gcm``."""
+
+    @functools.wraps(command)
+    def gathered(*arguments: Any, kms_key_bits: str | None, kms_aad: str | None, **options: Any) -> Any:
+        bits = None if kms_key_bits is None else int(kms_key_bits)
+        return command(*arguments, aes_gcm=AesGcm(bits, kms_aad), **options)
+
+    sizes = click.option(
+        "--kms-key-bits",
+        type=click.Choice(("128", "256")),
+        help="Size of the AES key; profile airlock-kms only.  [default: 256]",
+    )
+    aad = click.option(
+        "--kms-aad",
+        type=click.Choice(tuple(NonceForm)),
+        help="What of the nonce is authenticated; profile airlock-kms only.  [default: text]",
+    )
+    return sizes(aad(gathered))
+
+
 allow_sha1_option = click.option(
     "--allow-sha1", is_flag=True, help="Also take RSA-OAEP with SHA-1, for tokens that can do nothing else."
 )

@@ -12,6 +12,8 @@ from sealpass.cli.command import Command
 from sealpass.cli.failures import FAILED
 from sealpass.cli.input import read_token
 from sealpass.cli.options import (
+    aes_gcm_options,
+    alg_option,
     allow_sha1_option,
     force_login_option,
     json_option,
@@ -22,13 +24,15 @@ from sealpass.cli.options import (
     profile_option,
 )
 from sealpass.cli.output import warn, write, write_result
-from sealpass.cli.profiles import PLAIN_JWE, chosen_profile
+from sealpass.cli.profiles import PLAIN_JWE, AesGcm, chosen_profile, narrowed
 from sealpass.core import base64url, jwe
-from sealpass.core.contract import Profile, unwrap_password
+from sealpass.core.contract import announced_algorithms, unwrap_password
 from sealpass.core.diagnose import NONCE_UNCHECKED, NOTHING_WRONG
 from sealpass.core.diagnose import diagnose as find_cause
 from sealpass.core.errors import RejectReason, TokenRejected
+from sealpass.core.kms_profile import AIRLOCK_KMS
 from sealpass.core.nonces import MemoryNonceStore, NonceRecord, Purpose
+from sealpass.core.profile import Profile, Submission
 from sealpass.core.protocols import Unwrapper, as_unwrapper
 
 _SESSION = "offline"
@@ -48,9 +52,9 @@ class _OpenKeys:
     def find(self, kid: str) -> Unwrapper | None:
         return next((key for key in self.keys if key.key_id == kid), None)
 
-    def named_by(self, token: jwe.CompactJwe) -> Unwrapper:
+    def named_by(self, token: Submission) -> Unwrapper:
         """The key that the token names; the current one where it names none, or none of these."""
-        return self.find(str(token.header.get("kid"))) or self.current
+        return self.find(str(token.kid)) or self.current
 
 
 @click.command(
@@ -74,6 +78,8 @@ class _OpenKeys:
 )
 @allow_sha1_option
 @pointer_option
+@alg_option
+@aes_gcm_options
 @click.option("--diagnose", is_flag=True, help="Say why the token does not open, in place of opening it.")
 @force_login_option
 @json_option
@@ -85,6 +91,8 @@ def unwrap(  # noqa: PLR0913 - click passes every option by name
     previous: tuple[str, ...],
     allow_sha1: bool,
     pointer: str | None,
+    alg: str | None,
+    aes_gcm: AesGcm,
     diagnose: bool,
     force_login: bool,
     as_json: bool,
@@ -97,7 +105,9 @@ def unwrap(  # noqa: PLR0913 - click passes every option by name
     For trying a device and for looking into a single token. It is no service: it remembers no nonce, so it cannot
     tell a replay, and --diagnose answers what no sender may learn. Keep both away from whatever senders can reach.
     """
-    rules = chosen_profile(profile, allow_sha1=allow_sha1, pointer=pointer, nonce=nonce)
+    rules = chosen_profile(profile, allow_sha1=allow_sha1, pointer=pointer, nonce=nonce, aes_gcm=aes_gcm)
+    if alg is not None:
+        rules = narrowed(rules, alg, None)
     plain = rules.name == PLAIN_JWE.name
     token = read_token()
     with ExitStack() as stack:
@@ -113,31 +123,45 @@ def unwrap(  # noqa: PLR0913 - click passes every option by name
             else:
                 write(payload)
         else:
-            if nonce is None:
+            if nonce is None and rules.name != AIRLOCK_KMS.name:
                 warn("no --nonce: offline a replay cannot be told from a fresh token", as_json=as_json)
             password = _open(token, ring, rules, nonce)
             write_result({"password": password}, password, as_json=as_json)
 
 
 def _open(token: bytes, ring: _OpenKeys, rules: Profile, nonce: str | None) -> str:
-    """The password, by the same path as a server's; the nonce record is written from the token itself."""
-    parsed = rules.parse(token)
-    header = parsed.header
-    if nonce is not None and header["nonce"] != nonce:
-        raise TokenRejected(RejectReason.NONCE, "the nonce is not the one of --nonce")
+    """The password, by the same path as a server's; the nonce record is written from the token, as far as it says."""
+    submission = rules.parse(token)
+    key = ring.named_by(submission)
+    if isinstance(submission, jwe.CompactJwe):
+        header = submission.header
+        if nonce is not None and header["nonce"] != nonce:
+            raise TokenRejected(RejectReason.NONCE, "the nonce is not the one of --nonce")
+        announced, alg, enc = header["nonce"], header["alg"], header["enc"]
+    else:
+        announced, (alg, enc) = _needed(nonce, rules), announced_algorithms(rules, key)
     nonces = MemoryNonceStore()
     nonces.put(
         NonceRecord(
-            nonce=header["nonce"],
+            nonce=announced,
             session=_SESSION,
             purpose=Purpose.CHECK,
             profile=rules.name,
-            alg=header["alg"],
-            encs=(header["enc"],),
-            kid=ring.named_by(parsed).key_id,
+            alg=alg,
+            encs=(enc,),
+            kid=key.key_id,
         )
     )
     return unwrap_password(token, ring, rules, nonces, _SESSION, Purpose.CHECK)
+
+
+def _needed(nonce: str | None, rules: Profile) -> str:
+    if nonce is None:
+        raise click.UsageError(
+            f"profile {rules.name} needs --nonce: its messages do not say which nonce they answer",
+            click.get_current_context(),
+        )
+    return nonce
 
 
 def _diagnose(token: bytes, ring: _OpenKeys, rules: Profile, nonce: str | None, *, as_json: bool) -> None:
