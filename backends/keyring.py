@@ -1,16 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """The key ring: the key that is announced now, and previous ones that still open what was made for them."""
 
+import logging
+import os
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
+from weakref import WeakSet
 
 from sealpass.backends.registry import open_key
-from sealpass.core.errors import ConfigError
-from sealpass.core.protocols import Key, Unwrapper, as_unwrapper
+from sealpass.core.errors import ConfigError, OperatorError
+from sealpass.core.protocols import FollowsAlias, Key, Opener, Sealer, Unwrapper, as_sealer, as_unwrapper
 from sealpass.core.uri import KeyUri
+
+_log = logging.getLogger(__name__)
+
+ASK_AGAIN_SECONDS = 1.0
+"""A key id that the ring does not know may be the alias's new key: it is asked for then, and no more often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +27,22 @@ class _Snapshot:
     current: Key
     by_id: dict[str, Key]
     unwrappers: dict[str, Unwrapper]
+    openers: dict[str, Opener]
+
+    @classmethod
+    def of(cls, current: Key, by_id: dict[str, Key]) -> "_Snapshot":
+        """The roles are settled here, once: asking a key for its role costs more than parsing a token."""
+        unwrappers = {kid: as_unwrapper(key) for kid, key in by_id.items() if key.capabilities.unwrap}
+        openers = {kid: key for kid, key in by_id.items() if key.capabilities.seal and isinstance(key, Opener)}
+        return cls(current, by_id, unwrappers, openers)
 
 
 def _check_distinct(first: Key | None, second: Key) -> None:
-    if first is not None and first.uri != second.uri:
-        raise ConfigError(f"two keys of the ring have the id {second.key_id}")
+    if first is None or first.uri == second.uri:
+        return
+    if first.uri.scheme == second.uri.scheme and (isinstance(first, FollowsAlias) or isinstance(second, FollowsAlias)):
+        return  # an alias and the key behind it: of AWS KMS keys the id says which key it is
+    raise ConfigError(f"two keys of the ring have the id {second.key_id}")
 
 
 class KeyRing:
@@ -30,15 +50,28 @@ class KeyRing:
 
     Opens every key at once, so that a ring that cannot work says so at start, and closes them in :meth:`close`.
     Raises what :func:`sealpass.open_key` raises, and ConfigError where two keys have one id.
+
+    Where ``current`` is an alias (AWS KMS), the ring asks now and then which key it names. A new one becomes the
+    current key, and the one of before stays in the ring for as long as the ring lives. No thread does that: it
+    happens in :attr:`current` and :attr:`current_sealer`, and where a key id is not known.
     """
 
     def __init__(
-        self, current: str | KeyUri, previous: Sequence[str | KeyUri] = (), *, failure_floor: float | None = None
+        self,
+        current: str | KeyUri,
+        previous: Sequence[str | KeyUri] = (),
+        *,
+        failure_floor: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._floor = failure_floor
         self._lock = threading.Lock()
         self._opened: list[Key] = []
+        self._clock = clock
+        self._asked = clock()
+        self._interval: float | None = None
         self._snapshot: _Snapshot | None = self._load(current, previous, {})
+        _RINGS.add(self)
 
     def _load(self, current: str | KeyUri, previous: Sequence[str | KeyUri], known: Mapping[str, Key]) -> _Snapshot:
         """Open every key; one that is open under its URI and id already stays the one that it is."""
@@ -50,11 +83,12 @@ class KeyRing:
             for uri in (current, *previous):
                 key = open_key(uri, failure_floor=self._floor)
                 opened.append(key)
-                _check_distinct(by_id.get(key.key_id), key)
-                same = by_id.get(key.key_id) or known.get(key.key_id)
-                by_id[key.key_id] = same if same is not None and same.uri == key.uri else key
-            # The roles are settled here, once: asking a key for its role costs more than parsing a token.
-            unwrappers = {kid: as_unwrapper(key) for kid, key in by_id.items() if key.capabilities.unwrap}
+                first = by_id.get(key.key_id)
+                _check_distinct(first, key)
+                if first is None:
+                    same = known.get(key.key_id)
+                    by_id[key.key_id] = same if same is not None and same.uri == key.uri else key
+            snapshot = _Snapshot.of(next(iter(by_id.values())), by_id)
         except BaseException:
             for key in opened:
                 key.close()
@@ -64,7 +98,8 @@ class KeyRing:
                 self._opened.append(key)
             else:
                 key.close()
-        return _Snapshot(next(iter(by_id.values())), by_id, unwrappers)
+        self._interval = snapshot.current.alias_interval if isinstance(snapshot.current, FollowsAlias) else None
+        return snapshot
 
     def replace(self, current: str | KeyUri, previous: Sequence[str | KeyUri] = ()) -> None:
         """Change the ring in one step; on any error the ring stays as it was.
@@ -81,14 +116,63 @@ class KeyRing:
             raise ConfigError("the key ring is closed")
         return snapshot
 
+    # -- aliases -------------------------------------------------------------------------------------------------
+
+    def _ask_after(self, seconds: float) -> None:
+        """Follow the alias of the current key, where there is one and it was not asked for that long."""
+        if self._clock() - self._asked < seconds or not self._lock.acquire(blocking=False):
+            return  # somebody else is asking: this thread goes on with what is known
+        try:
+            self._asked = self._clock()
+            self._follow()
+        except OperatorError as error:
+            _log.warning("the alias of the current key cannot be asked, the ring stays as it is: %s", error.code)
+        finally:
+            self._lock.release()
+
+    def _follow(self) -> None:
+        """Holding the lock. Open the key that the alias names now; the one of before stays."""
+        before = self._open_snapshot()
+        if not isinstance(before.current, FollowsAlias) or not before.current.has_moved():
+            return
+        key = open_key(before.current.uri, failure_floor=self._floor)
+        self._opened.append(key)
+        self._snapshot = _Snapshot.of(key, {**before.by_id, key.key_id: key})
+        _log.info("the alias of the current key names another key now: %s", key.key_id)
+
+    # -- the keys ------------------------------------------------------------------------------------------------
+
+    def _current(self) -> Key:
+        if self._interval is not None:
+            self._ask_after(self._interval)
+        return self._open_snapshot().current
+
     @property
     def current(self) -> Unwrapper:
         """The key to announce; raises UnsupportedAlgorithm where it does not unwrap."""
-        return as_unwrapper(self._open_snapshot().current)
+        return as_unwrapper(self._current())
+
+    @property
+    def current_sealer(self) -> Sealer:
+        """The key that new records are sealed with; raises UnsupportedAlgorithm where it does not seal."""
+        return as_sealer(self._current())
 
     def find(self, kid: str) -> Unwrapper | None:
         """The unwrapping key of that id, or None."""
-        return self._open_snapshot().unwrappers.get(kid)
+        found = self._open_snapshot().unwrappers.get(kid)
+        if found is None and self._interval is not None:
+            # Another process may have followed the alias already, and announced the new key.
+            self._ask_after(min(ASK_AGAIN_SECONDS, self._interval))
+            found = self._open_snapshot().unwrappers.get(kid)
+        return found
+
+    def find_opener(self, kid: str) -> Opener | None:
+        """The key of that id that opens what it sealed, or None."""
+        found = self._open_snapshot().openers.get(kid)
+        if found is None and self._interval is not None:
+            self._ask_after(min(ASK_AGAIN_SECONDS, self._interval))
+            found = self._open_snapshot().openers.get(kid)
+        return found
 
     def close(self) -> None:
         """Close every key. Idempotent."""
@@ -104,3 +188,15 @@ class KeyRing:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+_RINGS: WeakSet[KeyRing] = WeakSet()
+
+
+def _new_locks_after_fork() -> None:
+    """A thread that is gone may hold the lock."""
+    for ring in _RINGS:
+        ring._lock = threading.Lock()  # noqa: SLF001 - the class's own business, in one place for all its rings
+
+
+os.register_at_fork(after_in_child=_new_locks_after_fork)

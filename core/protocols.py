@@ -106,6 +106,20 @@ class Opener(Key, Protocol):
 
 
 @runtime_checkable
+class Resealer(Key, Protocol):
+    """A symmetric key on whose device a record can be moved to another key, without its plaintext leaving it."""
+
+    def reencrypt(
+        self, sealed: Sealed, aad: bytes, target: Key, new_aad: bytes, deadline: Deadline | None = None
+    ) -> Sealed | None:
+        """Open under this key and ``aad``, seal under ``target`` and ``new_aad``; None where it does not open.
+
+        Raises operator errors only: UnsupportedAlgorithm, before any I/O, where the device cannot reach ``target``.
+        """
+        ...
+
+
+@runtime_checkable
 class FollowsAlias(Key, Protocol):
     """A key that was opened through a name which can come to mean another key (an AWS KMS alias).
 

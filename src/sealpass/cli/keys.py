@@ -8,13 +8,14 @@ import click
 from sealpass.backends.registry import key_maker, open_key
 from sealpass.cli.command import Group
 from sealpass.cli.input import read_file
-from sealpass.cli.options import force_login_option, json_option, key_argument
+from sealpass.cli.options import force_login_option, json_option, key_argument, not_empty
 from sealpass.cli.output import write_result
 from sealpass.cli.table import render
 from sealpass.core.algorithms import OAEP_BY_JWE_NAME
 from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.errors import UnsupportedAlgorithm
-from sealpass.core.protocols import as_unwrapper
+from sealpass.core.protocols import AliasPointer, as_unwrapper
+from sealpass.core.uri import KeyUri
 
 RSA_BITS = (2048, 3072, 4096)
 AES_BITS = (128, 192, 256)
@@ -35,7 +36,8 @@ self_signed_option = click.option(
 def keys() -> None:
     """Make, import, list and publish keys.
 
-    KEY is a URI: pkcs11:token=NAME;object=LABEL?pin-source=file:PATH or software:path=FILE.
+    KEY is a URI: pkcs11:token=NAME;object=LABEL?pin-source=file:PATH, awskms:key-id=ID;region=REGION,
+    keystore:path=FILE;alias=NAME?store-pass-source=file:PATH or software:path=FILE.
     """
 
 
@@ -128,6 +130,30 @@ def list_(*, uri: str, force_login: bool, as_json: bool) -> None:
     ]
     rows = [(key.kind, key.key_id or "-", ",".join(key.modes) or "-", str(key.uri)) for key in found]
     write_result(members, render(rows, ("KIND", "KEY ID", "MODES", "URI")), as_json=as_json)
+
+
+@keys.command(
+    examples=(
+        "sealpass keys alias 'awskms:key-id=alias/e2ee;region=eu-central-1' 'awskms:key-id=KEY-ID;region=eu-central-1'",
+    ),
+)
+@key_argument
+@click.argument("target", metavar="TARGET", callback=not_empty)
+@json_option
+def alias(*, uri: str, target: str, as_json: bool) -> None:
+    """Let an alias name another key: how a rotation takes effect.
+
+    Needs the URI of an alias (AWS KMS), which is made where it is not there yet, and the URI of the key that it shall
+    name. Servers whose key ring has the alias follow it by themselves, and open with the old key what was made for
+    it; put the old key into their `previous` before the next restart.
+    """
+    maker = key_maker(uri)
+    if not isinstance(maker, AliasPointer):
+        raise UnsupportedAlgorithm(
+            "keys of this kind have no aliases", hint="rotate by a new current key in the ring's configuration"
+        )
+    pointed = maker.point_alias(KeyUri.parse(target))
+    write_result({"uri": str(pointed)}, str(pointed), as_json=as_json)
 
 
 @keys.command(examples=('sealpass keys jwk "$KEY" --alg RSA-OAEP-256 > server.jwk',))
