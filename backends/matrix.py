@@ -3,7 +3,17 @@
 
 from dataclasses import dataclass
 
-from sealpass.core.algorithms import A128GCM, A192GCM, A256GCM, CONTENT_ENCRYPTIONS, OAEP_VARIANTS, RSA_OAEP, RsaOaep
+from sealpass.core.algorithms import (
+    A128GCM,
+    A192GCM,
+    A256GCM,
+    CONTENT_ENCRYPTIONS,
+    OAEP_VARIANTS,
+    RSA_OAEP,
+    RSA_OAEP_256,
+    SEAL_AWSKMS,
+    RsaOaep,
+)
 from sealpass.core.capabilities import UnwrapMode
 
 
@@ -104,6 +114,66 @@ NSS_IN_TOKEN = Row(
 NSS_AES = Row(
     scheme="pkcs11", device="NSS softokn 3.87", mode="", unwrap=(), content=(), seal=_GCM, status="tested", note=""
 )
+OPENCRYPTOKI_NATIVE = Row(
+    scheme="pkcs11",
+    device="openCryptoki 3.8, soft token",
+    mode=UnwrapMode.NATIVE.value,
+    unwrap=tuple(map(name_of, OAEP_VARIANTS)),
+    content=_ALL_CONTENT,
+    seal=(),
+    status="tested",
+    note="no AES-GCM: neither in-token nor sealing",
+)
+P11_KIT_NATIVE = Row(
+    scheme="pkcs11",
+    device="p11-kit 0.24 remoting, SoftHSM 2.6.1 at the far end",
+    mode=UnwrapMode.NATIVE.value,
+    unwrap=(name_of(RSA_OAEP),),
+    content=_ALL_CONTENT,
+    seal=(),
+    status="tested",
+    note="carries no AES-GCM: neither in-token nor sealing",
+)
+KEYSTORE_RSA = Row(
+    scheme="keystore",
+    device="RSA key in a Java key store (JKS, JCEKS, PKCS12)",
+    mode=UnwrapMode.SOFTWARE.value,
+    unwrap=tuple(map(name_of, OAEP_VARIANTS)),
+    content=_ALL_CONTENT,
+    seal=(),
+    status="tested",
+    note="the key is in the memory of this process",
+)
+KEYSTORE_AES = Row(
+    scheme="keystore",
+    device="AES key in a Java key store (JCEKS, PKCS12)",
+    mode="",
+    unwrap=(),
+    content=(),
+    seal=_GCM,
+    status="tested",
+    note="the key is in the memory of this process",
+)
+AWSKMS_RSA = Row(
+    scheme="awskms",
+    device="AWS KMS, RSA key",
+    mode=UnwrapMode.NATIVE.value,
+    unwrap=(name_of(RSA_OAEP), name_of(RSA_OAEP_256)),
+    content=_ALL_CONTENT,
+    seal=(),
+    status="tested on an emulator",
+    note="never tried on AWS itself; every unwrap is a request of its quota and its bill",
+)
+AWSKMS_SYMMETRIC = Row(
+    scheme="awskms",
+    device="AWS KMS, symmetric key",
+    mode="",
+    unwrap=(),
+    content=(),
+    seal=(SEAL_AWSKMS.name,),
+    status="tested on an emulator",
+    note="never tried on AWS itself; moves records to another key without their plaintext leaving KMS",
+)
 
 ROWS = (
     SOFTWARE_RSA,
@@ -114,4 +184,10 @@ ROWS = (
     NSS_NATIVE,
     NSS_IN_TOKEN,
     NSS_AES,
+    OPENCRYPTOKI_NATIVE,
+    P11_KIT_NATIVE,
+    KEYSTORE_RSA,
+    KEYSTORE_AES,
+    AWSKMS_RSA,
+    AWSKMS_SYMMETRIC,
 )

@@ -23,7 +23,7 @@ from sealpass.core.errors import ConfigError
 from sealpass.core.failure import FailureFloor
 from sealpass.core.jwk import PublicJwk
 from sealpass.core.oaep import oaep_padding
-from sealpass.core.protocols import Sealed
+from sealpass.core.protocols import Sealed, check_sealable
 from sealpass.core.uri import KeyUri
 
 DEFAULT_FLOOR_SECONDS = 0.05
@@ -113,6 +113,7 @@ class AesMemoryKey(_MemoryKey):
     def seal(self, plaintext: bytes, aad: bytes, deadline: Deadline | None = None) -> Sealed:
         """See :class:`~sealpass.core.protocols.Sealer`."""
         self._check_open()
+        check_sealable(plaintext, aad)
         if deadline is not None:
             deadline.check()
         nonce = secrets.token_bytes(self._algorithm.nonce_bytes)

@@ -5,6 +5,7 @@ import base64
 import json
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sealpass.core.algorithms import ENC_BY_JWE_NAME, OAEP_BY_JWE_NAME
 from sealpass.core.content_key import encrypt_gcm
@@ -38,7 +39,7 @@ def encrypt_password(password: str, information: E2eeInformation, profile: Profi
 
     ``profile`` is a variant of the announced one, with the password at another JSON Pointer or other AES-GCM settings.
     """
-    profile = profile or profile_named(information.profile)
+    profile = profile or replace(profile_named(information.profile), encs=(information.enc,))
     payload = profile.write_payload(password)
     if isinstance(profile, KmsProfile):
         message = _encrypt_for_kms(payload, information, profile)

@@ -31,6 +31,7 @@ KMS_ALGORITHMS = {"RSA-OAEP-256": "RSAES_OAEP_SHA_256", "RSA-OAEP": "RSAES_OAEP_
 _JWE_NAMES = {kms: name for name, kms in KMS_ALGORITHMS.items()}
 _ENC_BY_KEY_BITS = {128: "A128GCM", 256: "A256GCM"}
 _MEMBERS = frozenset(("password", "key", "iv"))
+_TO_STANDARD = str.maketrans("-_", "+/")
 
 
 class NonceForm(StrEnum):
@@ -63,28 +64,32 @@ class KmsSubmission:
     iv: bytes
     ciphertext: bytes
     tag: bytes
-    nonce_form: NonceForm
+    profile: "KmsProfile"
     nonce: None = None
     kid: None = None
 
-    def disagreement(self, record: NonceRecord) -> str | None:  # noqa: ARG002 - the message says nothing
-        """See :class:`~sealpass.core.profile.Submission`."""
+    def disagreement(self, record: NonceRecord) -> str | None:
+        """See :class:`~sealpass.core.profile.Submission`. The message says nothing; its reader's opt-ins still hold."""
+        if record.alg not in self.profile.algs or record.encs[0] not in self.profile.encs:
+            return "what was announced is not what the profile takes"
         return None
 
     def answering(self, record: NonceRecord) -> EncryptedPassword:
         """See :class:`~sealpass.core.profile.Submission`."""
         oaep, enc = OAEP_BY_JWE_NAME[record.alg], ENC_BY_JWE_NAME[record.encs[0]]
-        aad = additional_data(record.nonce, self.nonce_form)
+        aad = additional_data(record.nonce, self.profile.nonce_form)
         return EncryptedPassword(self.encrypted_key, oaep, enc, self.iv, self.ciphertext, self.tag, aad)
 
 
 def additional_data(nonce: str, form: NonceForm) -> bytes:
-    """The AAD for a nonce of ours; raises ConfigError for one that somebody else wrote and that is not base64url."""
-    try:
-        octets = nonce.encode("ascii")
-        return octets if form is NonceForm.TEXT else base64.urlsafe_b64decode(octets)
-    except ValueError:
-        raise ConfigError("the nonce is not base64url text") from None
+    """The AAD for a nonce; raises ConfigError for one that somebody else wrote and that has no such form."""
+    if form is NonceForm.BYTES:
+        octets = _decode(nonce.translate(_TO_STANDARD))
+    else:
+        octets = nonce.encode("ascii") if nonce.isascii() else None
+    if octets is None:
+        raise ConfigError("the nonce is not base64 text with its '='")
+    return octets
 
 
 def _decode(text: object) -> bytes | None:
@@ -135,7 +140,7 @@ class KmsProfile(Profile):
             raise TokenRejected(RejectReason.LENGTH, "iv or password has not the length that AES-GCM wants")
         if not key:
             raise TokenRejected(RejectReason.LENGTH, "the encrypted key is empty")
-        return KmsSubmission(key, iv, sealed[: -A256GCM.tag_bytes], sealed[-A256GCM.tag_bytes :], self.nonce_form)
+        return KmsSubmission(key, iv, sealed[: -A256GCM.tag_bytes], sealed[-A256GCM.tag_bytes :], self)
 
     @staticmethod
     def _members(message: bytes) -> tuple[bytes, bytes, bytes]:

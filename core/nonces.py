@@ -58,10 +58,10 @@ class NonceStore(Protocol):
         ...
 
     def consume_latest(self, session: str, purpose: str, profile: str) -> NonceRecord | None:
-        """Take out the latest record of a step of a login flow, atomically; None where none lives.
+        """Take out the latest record of a step of a login flow, atomically; None where there is none, or it expired.
 
-        For messages that do not name their nonce (profile airlock-kms). Older records of the same step go with it: a
-        step has one nonce, and each buys one key operation.
+        For messages that do not name their nonce (profile airlock-kms). Older records of the same step go with it,
+        however long they would live: a step has one nonce, and each buys one key operation.
         """
         ...
 
@@ -93,6 +93,8 @@ class MemoryNonceStore:
     def put(self, record: NonceRecord) -> None:
         """See :class:`NonceStore`."""
         with self._lock:
+            if (same := self._records.pop(record.nonce, None)) is not None:  # put twice, by whoever writes records
+                self._forget(same[1])
             if len(self._records) >= self._capacity:
                 self._drop_expired()
             own = self._sessions.get(record.session)
@@ -128,8 +130,10 @@ class MemoryNonceStore:
             for _, record in found:
                 del self._records[record.nonce]
                 self._forget(record)
-            now = self._clock()
-            return next((record for expires, record in reversed(found) if now < expires), None)
+            if not found:
+                return None
+            expires, latest = found[-1]
+            return latest if self._clock() < expires else None
 
     def _forget(self, record: NonceRecord) -> None:
         own = self._sessions[record.session]

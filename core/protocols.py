@@ -10,7 +10,7 @@ from sealpass.core.algorithms import ContentEncryption, RsaOaep
 from sealpass.core.capabilities import Capabilities, UnwrapMode
 from sealpass.core.content_key import ContentKey
 from sealpass.core.deadline import Deadline
-from sealpass.core.errors import UnsupportedAlgorithm
+from sealpass.core.errors import ConfigError, UnsupportedAlgorithm
 from sealpass.core.failure import FailureFloor
 from sealpass.core.jwk import PublicJwk
 from sealpass.core.uri import KeyUri
@@ -78,6 +78,18 @@ class Unwrapper(Key, Protocol):
         ...
 
 
+MAX_SEALED_BYTES = 4096
+"""What AWS KMS encrypts at most, and so every Sealer: a record must be able to move to another device."""
+
+
+def check_sealable(plaintext: bytes, aad: bytes) -> None:
+    """Refuse what not every device seals; raises ConfigError."""
+    if not 0 < len(plaintext) <= MAX_SEALED_BYTES:
+        raise ConfigError(f"1 to {MAX_SEALED_BYTES} bytes can be sealed, not {len(plaintext)}")
+    if not aad or not aad.isascii() or not aad.decode("ascii").isprintable():
+        raise ConfigError("records are bound to printable ASCII: AWS KMS knows text only")
+
+
 @dataclass(frozen=True, slots=True)
 class Sealed:
     """What a Sealer made. ``nonce`` is empty where the ciphertext holds everything (AWS KMS)."""
@@ -92,7 +104,10 @@ class Sealer(Key, Protocol):
     """A symmetric key that encrypts and authenticates."""
 
     def seal(self, plaintext: bytes, aad: bytes, deadline: Deadline | None = None) -> Sealed:
-        """Encrypt under a fresh nonce and bind to ``aad``. Raises operator errors only."""
+        """Encrypt 1 to MAX_SEALED_BYTES (secret) under a fresh nonce and bind them to ``aad``, printable ASCII.
+
+        Raises operator errors only: ConfigError for another length or AAD, before any I/O.
+        """
         ...
 
 

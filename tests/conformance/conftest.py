@@ -1,64 +1,61 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The devices of the conformance suite. ``--key-uri URI`` adds a real one."""
+"""Every test of this folder runs on every device that plays the role it asks for. ``--key-uri URI`` adds a real one."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
 import pytest
 
-from sealpass.backends import matrix
 from sealpass.backends.pkcs11.rsa_key import RsaTokenKey
 from sealpass.backends.registry import open_key
-from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.protocols import Key, Unwrapper, as_unwrapper
-from tests.support.soft_tokens import SoftToken
+from tests.conformance.devices import SEALING, UNWRAPPING, SealingDevice, UnwrappingDevice, given
+from tests.support.kms_emulator import KmsEmulator
 
 
-@dataclass(frozen=True)
-class Device:
-    """A device under test: how to get at a key of it, and what the written matrix says."""
-
-    name: str
-    uri: Callable[[pytest.FixtureRequest], str]
-    row: matrix.Row | None
-
-
-def _given(uri: str) -> Callable[[pytest.FixtureRequest], str]:
-    """A key of the user's own."""
-    return lambda _: uri
-
-
-def _in_token(kind: str, mode: UnwrapMode) -> Callable[[pytest.FixtureRequest], str]:
-    """The worker's key of a soft token for a mode."""
-
-    def uri(request: pytest.FixtureRequest) -> str:
-        token: SoftToken = request.getfixturevalue(kind)
-        return token.shared_key(mode)
-
-    return uri
-
-
-DEVICES = (
-    Device("software", lambda request: str(request.getfixturevalue("software_uri")), matrix.SOFTWARE_RSA),
-    Device("softhsm2-native", _in_token("softhsm2", UnwrapMode.NATIVE), matrix.SOFTHSM2_NATIVE),
-    Device("softhsm2-in-token", _in_token("softhsm2", UnwrapMode.IN_TOKEN), matrix.SOFTHSM2_IN_TOKEN),
-    Device("nss-native", _in_token("nss", UnwrapMode.NATIVE), matrix.NSS_NATIVE),
-    Device("nss-in-token", _in_token("nss", UnwrapMode.IN_TOKEN), matrix.NSS_IN_TOKEN),
-)
+def _unwrapping(metafunc: pytest.Metafunc) -> list[UnwrappingDevice]:
+    uris: list[str] = metafunc.config.getoption("--key-uri")
+    real = [UnwrappingDevice(uri.split("?")[0], given(uri), None) for uri in uris]
+    # The emulator keeps the user's AWS credentials, and the way to AWS, out of this process.
+    to_aws = any(uri.startswith("awskms:") and "endpoint-url" not in uri for uri in uris)
+    return [*(device for device in UNWRAPPING if not (to_aws and device.name.startswith("kms"))), *real]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run every test of this folder that asks for a device on each of them."""
+    """One test a device; what a device cannot do because of others' mistakes is expected to fail, strictly."""
     if "device" in metafunc.fixturenames:
-        given = metafunc.config.getoption("--key-uri")
-        real = [Device(uri.split("?")[0], _given(uri), None) for uri in given]
-        devices = [*DEVICES, *real]
-        metafunc.parametrize("device", devices, ids=[device.name for device in devices], scope="session")
+        test = metafunc.definition.originalname
+        devices = [
+            pytest.param(device, id=device.name, marks=pytest.mark.xfail(reason=device.broken[test], strict=True))
+            if test in device.broken
+            else pytest.param(device, id=device.name)
+            for device in _unwrapping(metafunc)
+        ]
+        metafunc.parametrize("device", devices, scope="session")
+    if "sealing_device" in metafunc.fixturenames:
+        metafunc.parametrize("sealing_device", SEALING, ids=lambda device: device.id, scope="session")
+
+
+@pytest.fixture(scope="session")
+def kms_keys(request: pytest.FixtureRequest) -> Mapping[tuple[str, str], str]:
+    """ARNs of this worker's KMS keys, by way (the fixture's name) and kind; made when they are asked for."""
+    return _KmsKeys(request)
+
+
+class _KmsKeys(dict[tuple[str, str], str]):
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        super().__init__()
+        self._request = request
+
+    def __missing__(self, item: tuple[str, str]) -> str:
+        way, kind = item
+        emulator: KmsEmulator = self._request.getfixturevalue(way)
+        self[item] = emulator.create_rsa() if kind == "rsa" else emulator.create_symmetric()
+        return self[item]
 
 
 @pytest.fixture
-def uri(device: Device, request: pytest.FixtureRequest) -> str:
-    """A key URI of the device."""
+def uri(device: UnwrappingDevice, request: pytest.FixtureRequest) -> str:
+    """The URI of an RSA key of the device."""
     return device.uri(request)
 
 
@@ -71,8 +68,14 @@ def key(uri: str) -> Iterator[Unwrapper]:
         assert _objects(witness) == before, "the test left objects in the token"
 
 
+@pytest.fixture
+def sealing_uri(sealing_device: SealingDevice, request: pytest.FixtureRequest) -> str:
+    """The URI of a symmetric key of the device."""
+    return sealing_device.uri(request)
+
+
 def _objects(key: Key) -> int:
-    """How many objects, session objects included, the token shows."""
+    """How many objects, session objects included, a token shows; the other devices hold nothing for us."""
     if not isinstance(key, RsaTokenKey):
         return 0
     with key._connection.own_session() as session:

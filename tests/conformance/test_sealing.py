@@ -3,69 +3,64 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from sealpass.backends import matrix
-from sealpass.backends.registry import key_maker, open_key
+from sealpass.backends.registry import open_key
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import BackendUnavailable, ConfigError, UnsupportedAlgorithm
-from sealpass.core.protocols import Opener, Sealer, as_unwrapper
-from sealpass.core.uri import KeyUri
-from tests.support.soft_tokens import SoftToken
-
-DEVICES = {"software": matrix.SOFTWARE_AES, "softhsm2": matrix.SOFTHSM2_AES, "nss": matrix.NSS_AES}
-BITS = (128, 192, 256)
+from sealpass.core.protocols import MAX_SEALED_BYTES, Opener, Sealer, as_unwrapper
+from tests.conformance.devices import SealingDevice
 
 
 class SealingKey(Sealer, Opener):
     """Both roles in one type, as every AES key of ours has them."""
 
 
-@pytest.fixture(params=[(name, bits) for name in DEVICES for bits in BITS], ids=lambda item: f"{item[0]}-{item[1]}")
-def sealing_device(request: pytest.FixtureRequest) -> tuple[str, int]:
-    """A device and a key size."""
-    found: tuple[str, int] = request.param
-    return found
-
-
 @pytest.fixture
-def key(sealing_device: tuple[str, int], request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SealingKey]:
-    """An AES key of the device, open."""
-    name, bits = sealing_device
-    if name == "software":
-        uri = str(key_maker(KeyUri("software", {"path": bytes(tmp_path / "key.jwk")})).create_aes(bits))
-    else:
-        token: SoftToken = request.getfixturevalue(name)
-        uri = token.shared_aes_key(bits)
-    with open_key(uri) as opened:
+def key(sealing_uri: str) -> Iterator[SealingKey]:
+    """The symmetric key, open."""
+    with open_key(sealing_uri) as opened:
         assert isinstance(opened, Sealer)
         assert isinstance(opened, Opener)
         yield opened  # type: ignore[misc]  # the two roles together
 
 
-def test_capabilities_are_those_of_the_written_matrix(sealing_device: tuple[str, int], key: SealingKey) -> None:
-    """An AES key seals with the AES-GCM of its size, as the shipped matrix says, and unwraps nothing."""
-    name, bits = sealing_device
-    assert {algorithm.name for algorithm in key.capabilities.seal} == {f"A{bits}GCM"} <= set(DEVICES[name].seal)
+def test_capabilities_are_those_of_the_written_matrix(sealing_device: SealingDevice, key: SealingKey) -> None:
+    """A symmetric key seals with the algorithm of its size, as the shipped matrix says, and unwraps nothing."""
+    assert {algorithm.name for algorithm in key.capabilities.seal} == {sealing_device.algorithm}
+    assert sealing_device.algorithm in sealing_device.row.seal
     assert not key.capabilities.unwrap
     with pytest.raises(UnsupportedAlgorithm):
         as_unwrapper(key)
 
 
-@pytest.mark.parametrize("plaintext", [b"", b"x", b"$argon2id$" + b"v" * 87, bytes(4096)], ids=len)
+@pytest.mark.parametrize("plaintext", [b"x", b"$argon2id$" + b"v" * 87, bytes(MAX_SEALED_BYTES)], ids=len)
 def test_what_is_sealed_opens(key: SealingKey, plaintext: bytes) -> None:
-    """Sealing and opening is the identity, from nothing to 4 KiB."""
+    """Sealing and opening is the identity, from one byte to 4 KiB."""
     sealed = key.seal(plaintext, b"aad")
     assert key.open_sealed(sealed, b"aad") == plaintext
-    assert len(sealed.ciphertext) == len(plaintext) + 16
+    assert {(sealed.algorithm, len(sealed.nonce))} == {(one.name, one.nonce_bytes) for one in key.capabilities.seal}
+
+
+@pytest.mark.parametrize("plaintext", [b"", bytes(MAX_SEALED_BYTES + 1)], ids=len)
+def test_what_not_every_device_seals_none_does(key: SealingKey, plaintext: bytes) -> None:
+    """Nothing at all, and more than 4 KiB: AWS KMS refuses both, and a record must be able to move there."""
+    with pytest.raises(ConfigError):
+        key.seal(plaintext, b"aad")
+
+
+@pytest.mark.parametrize("aad", [b"", "Jürg".encode(), b"line\nbreak", b"\0", b"\xff"], ids=repr)
+def test_a_record_is_bound_to_printable_text_only(key: SealingKey, aad: bytes) -> None:
+    """The encryption context of AWS KMS is text, and shows up in its logs."""
+    with pytest.raises(ConfigError):
+        key.seal(b"text", aad)
 
 
 def test_every_nonce_is_fresh(key: SealingKey) -> None:
-    """The same text sealed twice has two nonces and two ciphertexts."""
+    """The same text sealed twice has two ciphertexts."""
     sealed = [key.seal(b"text", b"aad") for _ in range(20)]
-    assert len({item.nonce for item in sealed}) == len({item.ciphertext for item in sealed}) == 20
+    assert len({(item.nonce, item.ciphertext) for item in sealed}) == len({item.ciphertext for item in sealed}) == 20
 
 
 def test_nothing_that_was_changed_opens(key: SealingKey) -> None:
@@ -79,9 +74,10 @@ def test_nothing_that_was_changed_opens(key: SealingKey) -> None:
         replace(sealed, ciphertext=sealed.ciphertext + b"\0"),
         replace(sealed, ciphertext=b""),
         replace(sealed, ciphertext=bytes(5000)),
+        replace(sealed, ciphertext=bytes(7000)),
         replace(sealed, nonce=bytes(12)),
-        replace(sealed, nonce=sealed.nonce[:-1]),
-        replace(sealed, nonce=b""),
+        replace(sealed, nonce=sealed.nonce[:-1] or b"n"),
+        replace(sealed, nonce=b"" if sealed.nonce else bytes(16)),
         replace(sealed, algorithm="A512GCM"),
     ):
         assert key.open_sealed(changed, b"aad") is None

@@ -24,7 +24,7 @@ from sealpass.core.errors import BackendUnavailable, ConfigError, DecryptionFail
 from sealpass.core.jwk import PublicJwk
 from sealpass.core.oaep import oaep_encrypt
 from sealpass.core.protocols import Unwrapper
-from tests.conformance.conftest import Device
+from tests.conformance.devices import UnwrappingDevice
 
 ENC_IDS = [enc.name for enc in CONTENT_ENCRYPTIONS]
 
@@ -41,7 +41,7 @@ def _enc(key: Unwrapper) -> ContentEncryption:
     return next(enc for enc in (A256GCM, A192GCM, A128GCM) if enc in key.capabilities.content)
 
 
-def test_capabilities_are_those_of_the_written_matrix(device: Device, key: Unwrapper) -> None:
+def test_capabilities_are_those_of_the_written_matrix(device: UnwrappingDevice, key: Unwrapper) -> None:
     """What the open key declares is what the shipped matrix says of its device."""
     if device.row is None:
         pytest.skip("a device of the user's own has no row in the shipped matrix")
@@ -110,6 +110,16 @@ def test_a_bad_encrypted_key_gives_a_content_key_that_opens_nothing(key: Unwrapp
             assert content_key.decrypt(iv, ciphertext, tag, b"aad") is None, what
         key.probe()
     assert jwe.decrypt(encrypt.encrypt(b"still here", key.public_jwk, _alg(key), enc.name), key) == b"still here"
+
+
+def test_a_cek_of_another_size_opens_nothing(key: Unwrapper) -> None:
+    """A CEK of 16 bytes opens no content that was announced as A256GCM, though the bytes fit (RFC 7516 section 5.2)."""
+    oaep, enc = _any_supported(key), _enc(key)
+    assert enc is A256GCM
+    cek = secrets.token_bytes(A128GCM.cek_bytes)
+    iv, ciphertext, tag = encrypt_gcm(cek, b"payload", b"aad")
+    with key.unwrap(oaep_encrypt(key.public_jwk.public_key(), cek, oaep), oaep, enc) as content_key:
+        assert content_key.decrypt(iv, ciphertext, tag, b"aad") is None
 
 
 def test_every_failure_is_the_one_failure(key: Unwrapper) -> None:
