@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients that share no code with ours: the npm package jose, and the JDK. Those in Python: tests/unit/test_interop."""
 
+from dataclasses import replace
+
 import pytest
 
 from sealpass.backends.keyring import KeyRing
@@ -10,6 +12,8 @@ from sealpass.core.errors import DecryptionFailed
 from sealpass.core.jwe_profile import SEALPASS
 from tests.browser.programs import Program
 from tests.support.contract import JWE_PROFILES, Flow
+from tests.support.kms_messages import SETTINGS, KmsFlow
+from tests.support.tokens import CEK_BYTES
 
 PASSWORDS = ["x", " korrekt Pferd ☃ Batterie ", 'quote " backslash \\', "e\u0301 é 😀👩‍👩‍👧", "p" * 3000]
 
@@ -51,3 +55,20 @@ def test_java_with_its_default(java: Program, software_ring: KeyRing) -> None:
     sentence = diagnose(token, [software_ring.current], SEALPASS)
     assert "SHA-256 but MGF1 with SHA-1" in sentence
     assert "Java" in sentence
+
+
+def test_java_for_kms(java: Program, software_ring: KeyRing) -> None:
+    """A client with nothing but the JDK, for every setting and both algorithms of KMS."""
+    flows = [
+        KmsFlow(software_ring, replace(profile, algs=(alg,)))
+        for profile in SETTINGS.values()
+        for alg in ("RSA-OAEP-256", "RSA-OAEP")
+    ]
+    announced = [flow.announce().to_dict() for flow in flows]
+    lines = [
+        f"{members['algorithm']} {8 * CEK_BYTES[flow.profile.encs[0]]} {flow.profile.nonce_form} {members['nonce']} "
+        f"{PASSWORDS[1]}\n"
+        for flow, members in zip(flows, announced, strict=True)
+    ]
+    made = java.run("KmsClient.java", announced[0]["publicKey"], text="".join(lines)).splitlines()
+    assert [flow.unwrap(message) for flow, message in zip(flows, made, strict=True)] == [PASSWORDS[1]] * len(flows)

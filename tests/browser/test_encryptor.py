@@ -16,6 +16,8 @@ from sealpass.core.jwe_profile import AIRLOCK_JWE, SEALPASS, JweProfile
 from tests.browser.programs import HERE, Program
 from tests.support import tokens
 from tests.support.contract import JWE_PROFILES, Flow
+from tests.support.kms_messages import SETTINGS, KmsFlow
+from tests.support.tokens import CEK_BYTES
 
 SOURCE = HERE.parents[1] / "src" / "sealpass" / "service" / "browser" / "encryptor.js"
 TYPES = SOURCE.with_suffix(".d.ts")
@@ -58,6 +60,36 @@ def test_tokens_open(node: Program, software_ring: KeyRing, profile: JweProfile)
         with pytest.raises(TokenRejected) as caught:
             flow.unwrap(token)
         assert caught.value.reason is RejectReason.NONCE
+
+
+KMS_HASHES = [("RSA-OAEP-256", {}), ("RSA-OAEP", {"allowSha1": True})]
+
+
+@pytest.mark.parametrize(("alg", "options"), KMS_HASHES, ids=["sha256", "sha1"])
+def test_messages_for_kms_open(node: Program, software_ring: KeyRing, alg: str, options: dict[str, Any]) -> None:
+    """Under both sizes of the AES key and both forms of the nonce; Airlock's four members say enough."""
+    flows = [KmsFlow(software_ring, replace(profile, algs=(alg,))) for profile in SETTINGS.values() for _ in PASSWORDS]
+    passwords = PASSWORDS * len(SETTINGS)
+    jobs = []
+    for flow, password in zip(flows, passwords, strict=True):
+        members = flow.announce().to_dict()
+        assert members.pop("profile") == "airlock-kms"
+        settings = {"kmsKeyBits": 8 * CEK_BYTES[flow.profile.encs[0]], "kmsAad": flow.profile.nonce_form}
+        pinned = {"profile": "airlock-kms", "pinnedThumbprints": [software_ring.current.key_id]}
+        jobs.append({"information": members, "password": password, "options": settings | pinned | options})
+    made = node.encrypt("make-tokens.mjs", jobs)
+    assert [flow.unwrap(message) for flow, message in zip(flows, made, strict=True)] == passwords
+    for flow, message in zip(flows, made, strict=True):
+        with pytest.raises(TokenRejected) as caught:
+            flow.unwrap(message)
+        assert caught.value.reason is RejectReason.NONCE
+
+
+def test_defaults_for_kms_are_those_of_the_server(node: Program, software_ring: KeyRing) -> None:
+    """Page and server that set nothing fit together; the page reads the server's own announcement, too."""
+    flow = KmsFlow(software_ring)
+    job = {"information": flow.announce().to_dict(), "password": "x"}
+    assert flow.unwrap(*node.encrypt("make-tokens.mjs", [job])) == "x"
 
 
 def test_what_airlock_announces_is_enough(node: Program, software_ring: KeyRing) -> None:

@@ -19,10 +19,13 @@ from tests.browser.programs import HERE, Program
 GUIDE = HERE.parents[1] / "docs" / "browser.md"
 
 
-@pytest.fixture
-def origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The example's server on a free port, in a folder with its files and a key."""
-    guide = GUIDE.read_text("utf-8")
+@pytest.fixture(params=["SEALPASS", "AIRLOCK_KMS"])
+def origin(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The example's server on a free port, in a folder with its files and a key; and as the guide varies it for KMS."""
+    guide = GUIDE.read_text("utf-8").replace("sealpass.SEALPASS, NONCES", f"sealpass.{request.param}, NONCES")
+    assert f"sealpass.{request.param}, NONCES" in guide
+    if request.param == "AIRLOCK_KMS":
+        guide = guide.replace('{ profile: "sealpass" });\n  input', '{ profile: "airlock-kms" });\n  input')
     for name in ("server.py", "index.html", "login.js"):
         block = re.search(rf"^`{re.escape(name)}`.*?^```\w+\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
         assert block is not None

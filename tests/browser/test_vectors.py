@@ -16,13 +16,16 @@ from sealpass.backends.keyring import KeyRing
 from sealpass.backends.registry import key_maker
 from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.contract import E2eeInformation, profile_named
+from sealpass.core.errors import DecryptionFailed
 from sealpass.core.jwe import MAX_TOKEN_BYTES
 from sealpass.core.jwe_profile import JweProfile
+from sealpass.core.kms_profile import AIRLOCK_KMS
 from sealpass.core.nonces import NonceRecord, Purpose
 from sealpass.core.uri import KeyUri
 from tests.browser.programs import HERE, Program
 from tests.support import tokens
 from tests.support.contract import SESSION, Flow
+from tests.support.kms_messages import SETTINGS, KmsFlow
 from tests.support.vectors import Vector, load
 
 VECTORS = load("browser")
@@ -121,7 +124,34 @@ def test_jwe_has_the_form(name: str, vectors: dict[str, Vector]) -> None:
 
 
 @pytest.mark.parametrize("name", KMS)
-def test_kms_opens(name: str, vectors: dict[str, Vector], private_key: rsa.RSAPrivateKey) -> None:
+def test_kms_opens(name: str, vectors: dict[str, Vector], ring: KeyRing) -> None:
+    """By the path of a server that announced it; with any other setting it does not."""
+    vector = vectors[name]
+    options = vector["options"]
+    information = E2eeInformation.from_json(json.dumps(vector["information"]).encode())
+    assert information.public_key == ring.current.public_jwk
+    profile = AIRLOCK_KMS.with_key_bits(options.get("kmsKeyBits", 256)).authenticating(options.get("kmsAad", "text"))
+    for other in SETTINGS.values():
+        flow = KmsFlow(ring, other.allowing_sha1() if options.get("allowSha1") else other)
+        record = NonceRecord(
+            nonce=information.nonce,
+            session=SESSION,
+            purpose=Purpose.CHECK,
+            profile=information.profile,
+            alg=information.alg,
+            encs=other.encs,
+            kid=information.public_key.kid,
+        )
+        flow.nonces.put(record)
+        if other == profile:
+            assert flow.unwrap(vector["token"]) == vector["password"]
+        else:
+            with pytest.raises(DecryptionFailed):
+                flow.unwrap(vector["token"])
+
+
+@pytest.mark.parametrize("name", KMS)
+def test_kms_has_the_form(name: str, vectors: dict[str, Vector], private_key: rsa.RSAPrivateKey) -> None:
     """Exactly password, key and iv in padded base64; the AES key of the size, the nonce in the form that was chosen."""
     vector = vectors[name]
     members = json.loads(vector["token"])

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever arrives, what comes back is a result or one of the named failures, never a surprise."""
 
+import base64
 import json
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sealpass.backends.keyring import KeyRing
@@ -16,10 +18,13 @@ from sealpass.core.errors import ConfigError, DecryptionFailed, TokenRejected
 from sealpass.core.json_pointer import JsonPointer
 from sealpass.core.jwe_profile import SEALPASS, JweProfile
 from sealpass.core.jwk import PublicJwk
+from sealpass.core.kms_profile import AIRLOCK_KMS, KmsProfile
 from sealpass.core.nonces import MemoryNonceStore
+from sealpass.core.profile import Profile
 from sealpass.core.protocols import Unwrapper
 from tests.support import tokens
 from tests.support.contract import JWE_PROFILES, Flow
+from tests.support.kms_messages import MEMBERS, SETTINGS, KmsFlow
 
 PROFILE = st.sampled_from(list(JWE_PROFILES.values()))
 PARTS = st.lists(st.binary(max_size=60), min_size=5, max_size=5)
@@ -106,6 +111,58 @@ def test_unwrap_password_with_a_nonce_of_ours(
     assert len(flow.nonces) == (1 if not key or len(iv) != 12 or len(tag) != 16 else 0)
 
 
+@st.composite
+def near_messages(draw: st.DrawFn) -> str | bytes:
+    """JSON with about the three members, their lengths often right: these reach the key."""
+    if draw(st.booleans()):
+        lengths = {"password": draw(st.integers(16, 60)), "key": 256, "iv": 12}
+    else:
+        lengths = {name: draw(LENGTHS) for name in MEMBERS}
+    members: dict[str, Any] = {
+        name: base64.b64encode(bytes([draw(st.integers(0, 255))]) * length).decode() for name, length in lengths.items()
+    }
+    if draw(st.booleans()):
+        members |= draw(st.dictionaries(st.sampled_from(MEMBERS) | st.text(max_size=5), VALUES, max_size=2))
+    text = json.dumps(members)
+    spellings: list[str | bytes] = [text, text.encode(), json.dumps(text), text + draw(st.text(max_size=3))]
+    return draw(st.sampled_from(spellings))
+
+
+@given(ANYTHING | near_messages() | VALUES | VALUES.map(json.dumps), st.sampled_from(list(SETTINGS.values())))
+@example("[" * 8192, AIRLOCK_KMS)
+@example("{" * 8192, AIRLOCK_KMS)
+@example("9" * 8192, AIRLOCK_KMS)
+@example("\ud800", AIRLOCK_KMS)
+def test_unwrap_password_for_kms(software_ring: KeyRing, message: Any, profile: KmsProfile) -> None:
+    """Anything that a web framework may find in the field: one of the two failures, and the nonce rule holds."""
+    flow = KmsFlow(software_ring, profile)
+    flow.announce()
+    with pytest.raises((TokenRejected, DecryptionFailed)) as caught:
+        flow.unwrap(message)
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+    try:
+        submission = profile.parse(message)
+    except TokenRejected:
+        assert type(caught.value) is TokenRejected
+        assert not flow.is_spent()
+    else:
+        assert (caught.type is DecryptionFailed) == (len(submission.encrypted_key) == 256)
+        assert flow.is_spent()
+
+
+@given(payload=st.binary(max_size=200), profile=st.sampled_from(list(SETTINGS.values())))
+def test_any_payload_for_kms(software_ring: KeyRing, payload: bytes, profile: KmsProfile) -> None:
+    """The octets are the password where they are UTF-8, and the one failure where they are not."""
+    flow = KmsFlow(software_ring, profile)
+    message = flow.message(flow.announce(), payload)
+    try:
+        assert flow.unwrap(message).encode() == payload
+    except DecryptionFailed:
+        with pytest.raises(UnicodeDecodeError):
+            payload.decode()
+    assert flow.is_spent()
+
+
 @given(payload=st.binary(max_size=200) | VALUES.map(lambda value: json.dumps(value).encode()), profile=PROFILE)
 def test_any_payload(software_ring: KeyRing, payload: bytes, profile: JweProfile) -> None:
     """Whatever a right token carries: a password as text, or the one failure."""
@@ -117,8 +174,8 @@ def test_any_payload(software_ring: KeyRing, payload: bytes, profile: JweProfile
     assert len(flow.nonces) == 0
 
 
-@given(st.binary(max_size=300), PROFILE)
-def test_read_password(payload: bytes, profile: JweProfile) -> None:
+@given(st.binary(max_size=300), PROFILE | st.just(AIRLOCK_KMS))
+def test_read_password(payload: bytes, profile: Profile) -> None:
     """Promised never to raise."""
     assert profile.read_password(payload) is None or isinstance(profile.read_password(payload), str)
 
@@ -171,10 +228,44 @@ def test_announcement(software_ring: KeyRing, changes: dict[str, object], text: 
             assert E2eeInformation.from_json(octets).nonce is not None
 
 
+@given(
+    st.dictionaries(st.sampled_from(["type", "nonce", "publicKey", "profile", "algorithm", "enc"]), VALUES),
+    st.binary(max_size=400).map(base64.b64encode).map(bytes.decode) | st.none(),
+)
+def test_announcement_of_kms(software_ring: KeyRing, changes: dict[str, object], key: str | None) -> None:
+    """The same for Airlock's four members, and for any octets in place of the key's DER."""
+    members = KmsFlow(software_ring).announce().to_dict() | changes
+    if key is not None:
+        members["publicKey"] = key
+    with suppress(ConfigError):
+        assert E2eeInformation.from_json(json.dumps(members).encode()).nonce is not None
+
+
+@given(st.data())
+def test_public_key_of_kms_with_any_bit_flipped(software_ring: KeyRing, data: st.DataObject) -> None:
+    """Damaged DER is another RSA key or a ConfigError, nothing else."""
+    members = KmsFlow(software_ring).announce().to_dict()
+    octets = bytearray(base64.b64decode(members["publicKey"]))
+    for bit in data.draw(st.lists(st.integers(0, 8 * len(octets) - 1), min_size=1, max_size=3), label="bits"):
+        octets[bit // 8] ^= 1 << bit % 8
+    members["publicKey"] = base64.b64encode(octets).decode()
+    with suppress(ConfigError):
+        assert E2eeInformation.from_json(json.dumps(members).encode()).public_key.kid
+
+
 @given(ANYTHING, st.none() | PROFILE)
 def test_diagnose(software_key: Unwrapper, token: str | bytes, profile: JweProfile | None) -> None:
     """An operator gets a sentence for everything."""
     assert diagnose(token, [software_key], profile)
+
+
+@settings(max_examples=30)  # each may cost twenty private-key operations
+@given(ANYTHING | near_messages(), st.sampled_from(["n-1", "\u00e9", AIRLOCK_KMS.new_nonce()]))
+def test_diagnose_for_kms(software_key: Unwrapper, message: str | bytes, nonce: str) -> None:
+    """The same for KMS; only a nonce that cannot be authenticated is the operator's own mistake."""
+    assert diagnose(message, [software_key], AIRLOCK_KMS)
+    with suppress(ConfigError) if not nonce.isascii() else nullcontext():
+        assert diagnose(message, [software_key], AIRLOCK_KMS, nonce=nonce)
 
 
 @given(st.text(max_size=50))

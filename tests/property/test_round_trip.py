@@ -2,6 +2,7 @@
 """What was encrypted comes out, whatever it was."""
 
 import json
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,9 +13,11 @@ from sealpass.core.algorithms import ENC_BY_JWE_NAME, OAEP_BY_JWE_NAME
 from sealpass.core.encrypt import encrypt, encrypt_password
 from sealpass.core.json_pointer import JsonPointer
 from sealpass.core.jwe_profile import JweProfile
+from sealpass.core.kms_profile import KmsProfile
 from sealpass.core.protocols import Unwrapper
 from tests.support import tokens
 from tests.support.contract import JWE_PROFILES, Flow
+from tests.support.kms_messages import SETTINGS, KmsFlow
 
 PASSWORDS = st.text(st.characters(codec="utf-8"), max_size=200)
 JSON = st.recursive(
@@ -42,6 +45,14 @@ def test_passwords(software_ring: KeyRing, password: str, profile: JweProfile) -
     """Any Unicode text, through the whole contract, in both profiles, unchanged to the last code point."""
     flow = Flow(software_ring, profile)
     assert flow.unwrap(encrypt_password(password, flow.announce())) == password
+
+
+@given(password=PASSWORDS, profile=st.sampled_from(list(SETTINGS.values())), sha1=st.booleans())
+def test_passwords_for_kms(software_ring: KeyRing, password: str, profile: KmsProfile, sha1: bool) -> None:  # noqa: FBT001 - a parameter
+    """The same through profile airlock-kms, under all of its settings and both hashes."""
+    profile = replace(profile, algs=("RSA-OAEP",)) if sha1 else profile
+    flow = KmsFlow(software_ring, profile)
+    assert flow.unwrap(encrypt_password(password, flow.announce(), profile)) == password
 
 
 @given(value=JSON)

@@ -13,9 +13,11 @@ from sealpass.core.algorithms import ENC_BY_JWE_NAME, OAEP_BY_JWE_NAME
 from sealpass.core.encrypt import encrypt
 from sealpass.core.errors import DecryptionFailed, Error, RejectReason, TokenRejected
 from sealpass.core.jwe_profile import JweProfile
+from sealpass.core.kms_profile import KmsProfile
 from sealpass.core.protocols import Unwrapper
-from tests.support import tokens
-from tests.support.contract import JWE_PROFILES, Flow
+from tests.support import kms_messages, tokens
+from tests.support.contract import JWE_PROFILES, PASSWORD, Flow
+from tests.support.kms_messages import MEMBERS, SETTINGS, KmsFlow
 
 PAYLOAD = b'{"password":"correct horse"}'
 FORBIDDEN = {"zip", "crit", "jku", "jwk", "x5u", "x5c", "epk"}
@@ -147,6 +149,52 @@ def test_any_bit_through_the_contract(software_ring: KeyRing, data: st.DataObjec
         # Whatever the bit did, the header no longer answers the announcement: this nonce was not announced with it.
         assert type(caught.value) is TokenRejected
     else:
+        assert_is_the_one_failure(caught.value)
+
+
+@given(data=st.data(), profile=st.sampled_from(list(SETTINGS.values())), password=st.text(st.characters(codec="utf-8")))
+def test_any_bit_of_a_message_for_kms(
+    software_ring: KeyRing, data: st.DataObject, profile: KmsProfile, password: str
+) -> None:
+    """One bit of the password, the key or the iv: the one failure, under every setting, and the nonce is spent."""
+    flow = KmsFlow(software_ring, profile)
+    message = flow.message(flow.announce(), password.encode())
+    member = data.draw(st.sampled_from(MEMBERS), label="member")
+    bit = data.draw(st.integers(0, 8 * len(kms_messages.split(message)[member]) - 1), label="bit")
+    with pytest.raises(Error) as caught:
+        flow.unwrap(kms_messages.flip_bit(message, member, bit))
+    assert_is_the_one_failure(caught.value)
+    assert flow.is_spent()
+
+
+@given(data=st.data(), extra=st.text(st.sampled_from('AQgw-_+/="\\{},: \n'), max_size=3), length=st.integers(0, 3))
+def test_any_edit_of_a_message_for_kms(software_ring: KeyRing, data: st.DataObject, extra: str, length: int) -> None:
+    """Characters replaced, put in or left out: another spelling of the same JSON, or no password."""
+    flow = KmsFlow(software_ring)
+    message = flow.message(flow.announce())
+    position = data.draw(st.integers(0, len(message)), label="position")
+    edited = message[:position] + extra + message[position + length :]
+    try:
+        assert flow.unwrap(edited) == PASSWORD
+        assert json.loads(edited) == json.loads(message)
+    except Error as error:
+        if type(error) is not TokenRejected:
+            assert_is_the_one_failure(error)
+
+
+@given(data=st.data())
+def test_members_of_two_messages_for_kms_do_not_mix(software_ring: KeyRing, data: st.DataObject) -> None:
+    """Two messages for one nonce: any mixture but the messages themselves is the one failure."""
+    flow = KmsFlow(software_ring)
+    information = flow.announce()
+    pair = [kms_messages.split(flow.message(information, password)) for password in (b"one", b"two")]
+    choice = data.draw(st.lists(st.integers(0, 1), min_size=3, max_size=3), label="choice")
+    mixed = kms_messages.join({name: pair[which][name] for name, which in zip(MEMBERS, choice, strict=True)})
+    if len(set(choice)) == 1:
+        assert flow.unwrap(mixed) == ("one", "two")[choice[0]]
+    else:
+        with pytest.raises(Error) as caught:
+            flow.unwrap(mixed)
         assert_is_the_one_failure(caught.value)
 
 

@@ -3,12 +3,16 @@
 
 import itertools
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sealpass.backends.registry import key_maker
 from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.uri import KeyUri
+from sealpass.softhsm import opencryptoki, p11_kit
+from sealpass.softhsm.daemon import Daemon
 from sealpass.softhsm.provisioning import provision
 
 
@@ -56,3 +60,25 @@ def make_soft_token(kind: str, directory: Path) -> SoftToken:
     provisioned = provision(kind, directory)
     os.environ.update(provisioned.config)
     return SoftToken(KeyUri.parse(provisioned.uri), directory)
+
+
+@dataclass
+class RemoteSoftToken(SoftToken):
+    """A token in another process: the child that its server made for this one."""
+
+    server: Daemon = field(kw_only=True)
+
+
+@contextmanager
+def make_remote_token(directory: Path) -> Iterator[RemoteSoftToken]:
+    """A token behind p11-kit's server, and its address in this process's environment."""
+    with p11_kit.remote_token(directory) as provisioned:
+        os.environ.update(provisioned.config)
+        yield RemoteSoftToken(KeyUri.parse(provisioned.uri), directory, server=provisioned.server)
+
+
+@contextmanager
+def make_opencryptoki(directory: Path) -> Iterator[SoftToken]:
+    """OpenCryptoki's token in a namespace that this process enters, and does not leave."""
+    with opencryptoki.private_token(directory) as provisioned:
+        yield SoftToken(KeyUri.parse(provisioned.uri), directory)

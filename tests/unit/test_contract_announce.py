@@ -7,6 +7,8 @@ import json
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from sealpass.backends.keyring import KeyRing
 from sealpass.core.algorithms import A128GCM, A256GCM, RSA_OAEP, RSA_OAEP_256, ContentEncryption, RsaOaep
@@ -15,10 +17,12 @@ from sealpass.core.contract import E2eeInformation, announce, profile_named
 from sealpass.core.encrypt import encrypt_password
 from sealpass.core.errors import ConfigError, UnsupportedAlgorithm
 from sealpass.core.jwe_profile import AIRLOCK_JWE, SEALPASS, JweProfile
+from sealpass.core.kms_profile import AIRLOCK_KMS, KmsProfile
 from sealpass.core.nonces import DEFAULT_LIFETIME_SECONDS, MemoryNonceStore, NonceRecord, Purpose
 from sealpass.core.protocols import Unwrapper
 from tests.support import tokens
 from tests.support.contract import JWE_PROFILES, PASSWORD, SESSION, Flow, OneKeyRing
+from tests.support.kms_messages import SETTINGS
 
 ALL = pytest.mark.parametrize("profile", JWE_PROFILES.values(), ids=JWE_PROFILES)
 
@@ -35,9 +39,10 @@ def test_profiles_are_found_by_name() -> None:
     """And a wrong name is answered with the right ones."""
     assert profile_named("sealpass") is SEALPASS
     assert profile_named("airlock-jwe") is AIRLOCK_JWE
+    assert profile_named("airlock-kms") is AIRLOCK_KMS
     with pytest.raises(ConfigError, match="no profile 'jwe'") as caught:
         profile_named("jwe")
-    assert "sealpass, airlock-jwe" in caught.value.hint
+    assert "sealpass, airlock-jwe, airlock-kms" in caught.value.hint
 
 
 @ALL
@@ -232,3 +237,111 @@ def test_profiles_are_frozen() -> None:
     """They are shared; variants are new values."""
     with pytest.raises(dataclasses.FrozenInstanceError):
         SEALPASS.algs = ("RSA1_5",)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("profile", SETTINGS.values(), ids=SETTINGS)
+def test_announcement_for_kms_is_remembered_as_it_was_made(software_ring: KeyRing, profile: KmsProfile) -> None:
+    """The record holds the size of the AES key, which the announcement does not."""
+    nonces = MemoryNonceStore()
+    information = announce(software_ring, profile, nonces, "someone", Purpose.RESET, lifetime=7)
+    assert nonces.consume_latest("someone", Purpose.RESET, "airlock-kms") == NonceRecord(
+        nonce=information.nonce,
+        session="someone",
+        purpose=Purpose.RESET,
+        profile="airlock-kms",
+        alg="RSA-OAEP-256",
+        encs=profile.encs,
+        kid=software_ring.current.key_id,
+        lifetime=7,
+    )
+
+
+@pytest.mark.parametrize(
+    ("alg", "algorithm"), [("RSA-OAEP-256", "RSAES_OAEP_SHA_256"), ("RSA-OAEP", "RSAES_OAEP_SHA_1")]
+)
+def test_announcement_for_kms_tells_the_client(software_ring: KeyRing, alg: str, algorithm: str) -> None:
+    """Airlock's four members first: the key as AWS answers it, the algorithm by its KMS name."""
+    profile = dataclasses.replace(AIRLOCK_KMS, algs=(alg,))
+    information = announce(software_ring, profile, MemoryNonceStore(), "someone", Purpose.CHECK)
+    told = information.to_dict()
+    assert list(told) == ["type", "nonce", "publicKey", "algorithm", "profile"]
+    assert (told["type"], told["algorithm"], told["profile"]) == ("KMS", algorithm, "airlock-kms")
+    key = serialization.load_der_public_key(base64.b64decode(told["publicKey"], validate=True))
+    assert key == software_ring.current.public_jwk.public_key()
+    assert "someone" not in json.dumps(told)
+    assert E2eeInformation.from_json(json.dumps(told).encode()) == information
+
+
+def _kms_members(**changes: Any) -> dict[str, Any]:
+    """What Airlock IAM sends, and no more; None removes a member."""
+    key = rsa.RSAPublicNumbers(65537, (1 << 2047) + 1).public_key()
+    members = {"type": "KMS", "nonce": "bm9uY2U=", "publicKey": _der(key), "algorithm": "RSAES_OAEP_SHA_256", **changes}
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _der(key: Any, form: Any = serialization.PublicFormat.SubjectPublicKeyInfo) -> str:
+    return base64.b64encode(key.public_bytes(serialization.Encoding.DER, form)).decode()
+
+
+def test_airlock_announcement_for_kms_has_four_members() -> None:
+    """The type says the profile."""
+    information = E2eeInformation.from_json(json.dumps(_kms_members()).encode())
+    assert (information.profile, information.alg, information.enc) == ("airlock-kms", "RSA-OAEP-256", "A256GCM")
+    assert information.nonce == "bm9uY2U="
+    sha1 = _kms_members(algorithm="RSAES_OAEP_SHA_1")
+    assert E2eeInformation.from_json(json.dumps(sha1).encode()).alg == "RSA-OAEP"
+
+
+SMALL_KEY = rsa.RSAPublicNumbers(65537, (1 << 1023) + 1).public_key()
+EVEN_EXPONENT = base64.b64decode(_kms_members()["publicKey"]).replace(b"\2\3\1\0\1", b"\2\3\1\0\0")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"type": "JWE"}, "publicKey"),
+        ({"type": "kms"}, "type"),
+        ({"profile": "sealpass"}, "type KMS and the profile sealpass"),
+        ({"profile": "jwe"}, "profile"),
+        ({"nonce": None}, "nonce"),
+        ({"nonce": 5}, "nonce"),
+        ({"algorithm": None}, "algorithm"),
+        ({"algorithm": "RSA-OAEP-256"}, "algorithm"),
+        ({"algorithm": "RSAES_OAEP_SHA_512"}, "algorithm"),
+        ({"algorithm": ["RSAES_OAEP_SHA_256"]}, "algorithm"),
+        ({"publicKey": None}, "publicKey"),
+        ({"publicKey": ""}, "publicKey"),
+        ({"publicKey": {"kty": "RSA"}}, "publicKey"),
+        ({"publicKey": _kms_members()["publicKey"].rstrip("=") + "\n"}, "publicKey"),
+        ({"publicKey": "-_" + _kms_members()["publicKey"][2:]}, "publicKey"),
+        ({"publicKey": base64.b64encode(b"\x30\x00").decode()}, "publicKey"),
+        ({"publicKey": _der(SMALL_KEY)}, "2048"),
+        ({"publicKey": base64.b64encode(EVEN_EXPONENT).decode()}, "publicKey|exponent"),
+        ({"publicKey": _der(ec.derive_private_key(1, ec.SECP256R1()).public_key())}, "RSA key"),
+        ({"publicKey": _der(ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key())}, "RSA key"),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_client_refuses_other_announcements_for_kms(changes: dict[str, Any], message: str) -> None:
+    """Nor can a server talk a client of KMS into anything; a key is RSA of 2048 bits and more."""
+    with pytest.raises(ConfigError, match=message):
+        E2eeInformation.from_json(json.dumps(_kms_members(**changes)).encode())
+
+
+def test_type_and_profile_fit_together(software_ring: KeyRing) -> None:
+    """Neither an announcement nor a default can make a JWE client of a KMS announcement, or the reverse."""
+    ours = announce(software_ring, SEALPASS, MemoryNonceStore(), SESSION, Purpose.CHECK).to_dict()
+    for members, default in ((_kms_members(), "sealpass"), (ours | {"profile": "airlock-kms"}, None)):
+        with pytest.raises(ConfigError, match="has the type"):
+            E2eeInformation.from_json(json.dumps(members).encode(), default)
+
+
+def test_key_without_the_alg_is_not_announced_for_kms(software_key: Unwrapper, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor without the size of AES key that was set."""
+    ring = _limited(software_key, {RSA_OAEP}, {A128GCM, A256GCM}, monkeypatch)
+    with pytest.raises(UnsupportedAlgorithm, match="profile airlock-kms") as caught:
+        announce(ring, AIRLOCK_KMS, MemoryNonceStore(), SESSION, Purpose.CHECK)
+    assert "Profile.allowing_sha1()" in caught.value.hint
+    ring = _limited(software_key, {RSA_OAEP_256}, {A256GCM}, monkeypatch)
+    with pytest.raises(UnsupportedAlgorithm, match="A128GCM"):
+        announce(ring, AIRLOCK_KMS.with_key_bits(128), MemoryNonceStore(), SESSION, Purpose.CHECK)

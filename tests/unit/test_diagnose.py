@@ -14,8 +14,11 @@ from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.diagnose import diagnose
 from sealpass.core.errors import ConfigError
 from sealpass.core.jwe_profile import AIRLOCK_JWE, SEALPASS
+from sealpass.core.kms_profile import AIRLOCK_KMS, KmsProfile
 from sealpass.core.protocols import Unwrapper, as_unwrapper
 from tests.support import tokens
+from tests.support.contract import OneKeyRing
+from tests.support.kms_messages import MEMBERS, SETTINGS, KmsFlow, flip_bit
 
 PASSWORD = "hunter2-diagnosed"
 NONCE = "n" * 43
@@ -160,3 +163,94 @@ def test_operator_errors_come_through(software_uri: str) -> None:
         unwrapper = as_unwrapper(key)
     with pytest.raises(ConfigError, match="closed"):
         diagnose(_token(unwrapper), [unwrapper], SEALPASS)
+
+
+@pytest.fixture
+def kms_flow(software_key: Unwrapper) -> KmsFlow:
+    """A login under profile airlock-kms."""
+    return KmsFlow(OneKeyRing(software_key))
+
+
+@pytest.mark.parametrize("profile", SETTINGS.values(), ids=SETTINGS)
+def test_nothing_is_wrong_with_a_message_for_kms(software_key: Unwrapper, profile: KmsProfile) -> None:
+    """Under the settings that are set; the nonce is authenticated, so it need not be compared."""
+    flow = KmsFlow(OneKeyRing(software_key), profile)
+    information = flow.announce()
+    assert diagnose(flow.message(information), [software_key], profile, nonce=information.nonce) == FINE
+
+
+@pytest.mark.parametrize("client", SETTINGS.values(), ids=SETTINGS)
+def test_client_with_other_settings_for_kms(software_key: Unwrapper, client: KmsProfile) -> None:
+    """What Airlock leaves open is tried, and what the client took is named."""
+    flow = KmsFlow(OneKeyRing(software_key), client)
+    information = flow.announce()
+    for profile in SETTINGS.values():
+        if profile != client:
+            assert diagnose(flow.message(information), [software_key], profile, nonce=information.nonce) == (
+                f"the client used {client.encs[0]} and authenticated the nonce's {client.nonce_form},"
+                " which is not what is set"
+            )
+
+
+def test_message_for_kms_without_its_nonce(kms_flow: KmsFlow, longer_key: Unwrapper) -> None:
+    """The message alone cannot be opened; what shows without, shows."""
+    message = kms_flow.message(kms_flow.announce())
+    assert diagnose(message, [kms_flow.ring.current], AIRLOCK_KMS) == (
+        "the message does not say which nonce it answers, and cannot be opened without: give the nonce"
+    )
+    assert diagnose(message, [longer_key], AIRLOCK_KMS).endswith("made for a key of another size")
+    assert diagnose("hunter2", [], AIRLOCK_KMS).startswith("token rejected (form): not one JSON object")
+
+
+def test_message_for_kms_with_another_nonce_or_a_flipped_bit(kms_flow: KmsFlow) -> None:
+    """The tag cannot tell the two apart."""
+    information = kms_flow.announce()
+    message = kms_flow.message(information)
+    keys = [kms_flow.ring.current]
+    sentence = "made for another key or another nonce, or changed on the way (key, iv or password)"
+    assert diagnose(message, keys, AIRLOCK_KMS, nonce=AIRLOCK_KMS.new_nonce()) == sentence
+    for member in MEMBERS:
+        assert diagnose(flip_bit(message, member, 7), keys, AIRLOCK_KMS, nonce=information.nonce) == sentence
+
+
+def test_message_for_kms_made_for_another_key(kms_flow: KmsFlow, other_key: Unwrapper) -> None:
+    """It names no key; those given are tried."""
+    information = kms_flow.announce()
+    keys = [other_key, kms_flow.ring.current]
+    assert diagnose(kms_flow.message(information), keys, AIRLOCK_KMS, nonce=information.nonce) == (
+        f"made for another key of those given: {kms_flow.ring.current.key_id}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("oaep", "says"),
+    [
+        (tokens.OAEP_SHA256_MGF1_SHA1, "MGF1 with SHA-1"),
+        (tokens.OAEP_SHA1, "the client used RSA-OAEP(SHA-1, MGF1 SHA-1), not the announced"),
+    ],
+)
+def test_message_for_kms_with_another_oaep(kms_flow: KmsFlow, oaep: Any, says: str) -> None:
+    """RSAES_OAEP_SHA_1 where _SHA_256 was announced (case C5), and Java's default."""
+    information = kms_flow.announce()
+    message = kms_flow.message(information, oaep=oaep)
+    assert says in diagnose(message, [kms_flow.ring.current], AIRLOCK_KMS, nonce=information.nonce)
+
+
+def test_message_for_kms_that_holds_no_text(kms_flow: KmsFlow) -> None:
+    """The password is UTF-8."""
+    information = kms_flow.announce()
+    message = kms_flow.message(information, "pässword".encode("latin-1"))
+    assert diagnose(message, [kms_flow.ring.current], AIRLOCK_KMS, nonce=information.nonce) == (
+        "the token opens, but its payload is not what profile airlock-kms wants"
+    )
+
+
+def test_nonce_that_encodes_no_bytes(kms_flow: KmsFlow) -> None:
+    """Its characters can be authenticated all the same; its bytes cannot, and that is the operator's mistake."""
+    information = replace(kms_flow.announce(), nonce="n-1")
+    message = kms_flow.message(information)
+    keys = [kms_flow.ring.current]
+    assert diagnose(message, keys, AIRLOCK_KMS, nonce="n-1") == FINE
+    assert "another nonce, or changed" in diagnose(flip_bit(message, "iv", 0), keys, AIRLOCK_KMS, nonce="n-1")
+    with pytest.raises(ConfigError, match="nonce"):
+        diagnose(message, keys, AIRLOCK_KMS.authenticating("bytes"), nonce="n-1")

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/library.md names what an application must know by name."""
+"""docs/library.md names what an application must know by name, and its example for Airlock's KMS variant runs."""
 
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sealpass.core import errors
+from sealpass.core.contract import E2eeInformation
+from sealpass.core.encrypt import encrypt_password
 from sealpass.core.errors import RejectReason
 from sealpass.core.nonces import Purpose
 
@@ -29,8 +34,30 @@ def test_errors_are_listed(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["`put(record)`", "`consume(nonce)`", "SEALPASS.allowing_sha1()", "lifetime=60", "`with`"]
+    "text",
+    [
+        "`put(record)`",
+        "`consume(nonce)`",
+        "`consume_latest(session, purpose, profile)`",
+        "SEALPASS.allowing_sha1()",
+        "lifetime=60",
+        "`with`",
+    ],
 )
 def test_what_is_easily_missed_is_there(text: str) -> None:
-    """The two methods of a nonce store, the opt-in to SHA-1, a nonce's lifetime, and how a ring is closed."""
+    """The methods of a nonce store, the opt-in to SHA-1, a nonce's lifetime, and how a ring is closed."""
     assert text in GUIDE
+
+
+def test_example_for_kms_runs(software_uri: str) -> None:
+    """As it is printed, but for the key's URI: the announcement goes out, the password comes in."""
+    block = re.search(r"^## Airlock IAM with AWS KMS.*?^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+    assert block is not None
+    code, changed = re.subn(r'"awskms:[^"]*"', json.dumps(software_uri), block[1])
+    assert changed == 1
+    example: dict[str, Any] = {}
+    exec(code, example)  # noqa: S102 - our own documentation
+    with example["RING"]:
+        announced = json.dumps(example["announcement"]("flow-1")).encode()
+        message = encrypt_password("korrekt Pferd", E2eeInformation.from_json(announced))
+        assert example["password_of"](message, "flow-1") == "korrekt Pferd"

@@ -9,6 +9,7 @@ import weakref
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -231,3 +232,109 @@ def test_a_store_is_not_kept_alive() -> None:
     del store
     gc.collect()
     assert gone() is None
+
+
+def _step(nonce: str, purpose: Purpose = Purpose.CHECK, profile: str = "airlock-kms", **changes: Any) -> NonceRecord:
+    """A record of a step whose messages do not name their nonce."""
+    return dataclasses.replace(_record(nonce), purpose=purpose, profile=profile, **changes)
+
+
+def test_latest_record_of_a_step_takes_the_older_ones_along() -> None:
+    """A message that names no nonce buys one key operation, however often the step was announced."""
+    store = MemoryNonceStore()
+    for number in range(3):
+        store.put(_step(f"n{number}"))
+    assert store.consume_latest("s", Purpose.CHECK, "airlock-kms") == _step("n2")
+    assert store.consume_latest("s", Purpose.CHECK, "airlock-kms") is None
+    assert [store.consume(f"n{number}") for number in range(3)] == [None] * 3
+    assert (len(store), store._sessions) == (0, {})
+
+
+@pytest.mark.parametrize(
+    "step", [("t", "check", "airlock-kms"), ("s", "change", "airlock-kms"), ("s", "check", "sealpass"), ("", "", "")]
+)
+def test_latest_record_is_of_that_step_only(step: tuple[str, str, str]) -> None:
+    """Another session, purpose or profile finds nothing and takes nothing; in the right step nothing else is taken."""
+    store = MemoryNonceStore()
+    store.put(_step("n"))
+    store.put(_step("of another session", session="u"))
+    store.put(_step("of another purpose", Purpose.RESET))
+    store.put(_step("of another profile", profile="airlock-jwe"))
+    assert store.consume_latest(*step) is None
+    assert len(store) == 4
+    assert store.consume_latest("s", "check", "airlock-kms") == _step("n")
+    assert len(store) == 3
+    assert store.consume("of another purpose") is not None
+    assert store.consume("of another profile") is not None
+    assert store.consume("of another session") is not None
+    assert store._sessions == {}
+
+
+def test_latest_record_that_expired_hides_the_older_ones() -> None:
+    """An announcement replaces the one before it, also where that one would live longer."""
+    clock = _Clock()
+    store = MemoryNonceStore(clock=clock)
+    store.put(_step("long", lifetime=50))
+    store.put(_step("short", lifetime=5))
+    clock.now = 5
+    assert store.consume_latest("s", "check", "airlock-kms") is None
+    assert len(store) == 0
+    store.put(_step("next", lifetime=5))
+    clock.now = 9.99
+    assert store.consume_latest("s", "check", "airlock-kms") == _step("next", lifetime=5)
+
+
+def test_latest_record_after_others_were_consumed_dropped_or_pushed_out() -> None:
+    """Whatever else takes records out, the session's list follows."""
+    clock = _Clock()
+    store = MemoryNonceStore(capacity=4, per_session=2, clock=clock)
+    for nonce in ("pushed out", "a", "b"):
+        store.put(_step(nonce, lifetime=5))
+    assert store.consume("b") is not None
+    store.put(_step("other", session="t", lifetime=5))
+    store.put(_step("other 2", session="t", lifetime=50))
+    store.put(_step("other 3", session="u", lifetime=50))
+    clock.now = 5
+    store.put(_step("new"))  # the full store drops the expired: a and other
+    assert len(store) == 3
+    assert store.consume_latest("s", "check", "airlock-kms") == _step("new")
+    assert store.consume_latest("t", "check", "airlock-kms") == _step("other 2", session="t", lifetime=50)
+    assert store.consume_latest("u", "check", "airlock-kms") is not None
+    assert (len(store), store._sessions) == (0, {})
+
+
+@pytest.mark.parametrize("session", ["s", "t"])
+def test_a_nonce_that_is_put_twice_is_one_nonce(session: str) -> None:
+    """Whoever writes records of their own may do so; the later record counts, in its own session."""
+    store = MemoryNonceStore()
+    store.put(_step("n"))
+    store.put(_step("n", session=session))
+    assert len(store) == 1
+    assert store.consume_latest(session, "check", "airlock-kms") == _step("n", session=session)
+    assert store.consume_latest("s", "check", "airlock-kms") is None
+    assert (len(store), store._sessions) == (0, {})
+
+
+def test_latest_record_goes_to_one_thread() -> None:
+    """Whoever races, for the step or for a nonce by its name: each record is taken once."""
+    store = MemoryNonceStore()
+    taken: list[str] = []
+    start = threading.Barrier(6)
+
+    def race(number: int) -> None:
+        start.wait()
+        for turn in range(300):
+            if number == 0:
+                store.put(_step(f"n{turn}"))
+            record = store.consume(f"n{turn}") if number % 2 else store.consume_latest("s", "check", "airlock-kms")
+            if record is not None:
+                taken.append(record.nonce)
+
+    threads = [threading.Thread(target=race, args=(number,)) for number in range(6)]
+    with _eager_thread_switches():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert max(Counter(taken).values()) == 1
+    assert (len(store), store._sessions) == (0, {})

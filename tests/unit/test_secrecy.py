@@ -5,6 +5,7 @@ Looked at is what error reporters send home: text, repr, hint and attributes of 
 chained to it, suppressed or not. (The locals of a traceback's frames are a matter of the reporter's settings.)
 """
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,9 +24,11 @@ from sealpass.core.encrypt import encrypt_password
 from sealpass.core.errors import BackendUnavailable, DecryptionFailed, Error
 from sealpass.core.jwe_profile import AIRLOCK_JWE, SEALPASS, JweProfile
 from sealpass.core.jwk import PublicJwk
+from sealpass.core.kms_profile import AIRLOCK_KMS
 from sealpass.core.uri import KeyUri
 from tests.support import tokens
 from tests.support.contract import Flow
+from tests.support.kms_messages import MEMBERS, KmsFlow, flip_bit
 
 SECRET = "S3cr3t-Pässwort"
 ASCII_SECRET = "S3cr3t-Passwort"
@@ -183,6 +186,94 @@ def test_password_that_the_client_half_refuses(software_ring: KeyRing, profile: 
     """The tool that encrypts does not quote what it was given."""
     information = Flow(software_ring, profile).announce()
     assert_silent(lambda: encrypt_password(password, information))
+
+
+_SECRET_IN_BASE64 = base64.b64encode(SECRET.encode() + b"-" * 16).decode()
+PLAIN_MESSAGES = [
+    SECRET,
+    ASCII_SECRET,
+    SECRET.encode(),
+    SECRET * 1000,
+    SECRET + "\ud800",
+    {"password": SECRET},
+    [SECRET],
+    json.dumps(SECRET),
+    json.dumps({"password": SECRET}),
+    json.dumps({"password": ASCII_SECRET, "key": "AAAA", "iv": "A" * 16}),
+    json.dumps({"password": SECRET, "key": "AAAA", "iv": "A" * 16}, ensure_ascii=False),
+    json.dumps({"password": {"value": SECRET}, "key": SECRET, "iv": SECRET}),
+    json.dumps({"password": "AAAA", "key": "AAAA", "iv": "AAAA", SECRET: SECRET}),
+    f'{{"password":"{ASCII_SECRET}","key":"AAAA","iv":"AAAA"',
+    f'{{"password":"{ASCII_SECRET}","password":"{ASCII_SECRET}","key":"AAAA","iv":"AAAA"}}',
+    json.dumps({"password": _SECRET_IN_BASE64, "key": "AAAA", "iv": "A" * 15}),
+    json.dumps({"password": _SECRET_IN_BASE64, "key": "AAAA", "iv": "A" * 20}),
+    json.dumps({"password": _SECRET_IN_BASE64, "key": "", "iv": "A" * 16}),
+    json.dumps({"password": _SECRET_IN_BASE64, "key": "AAAA", "iv": "A" * 16}),
+]
+
+
+@pytest.mark.parametrize("sent", PLAIN_MESSAGES)
+def test_password_sent_in_the_clear_to_kms(software_ring: KeyRing, sent: Any) -> None:
+    """The same for messages of profile airlock-kms, however much of their form they have."""
+    flow = KmsFlow(software_ring)
+    flow.announce()
+    error = assert_silent(lambda: flow.unwrap(sent))
+    assert _SECRET_IN_BASE64 not in told_by(error)
+    assert (error.__cause__, error.__context__) == (None, None)
+    if isinstance(sent, str):
+        assert _MARK not in diagnose(sent, [software_ring.current], AIRLOCK_KMS, nonce=AIRLOCK_KMS.new_nonce())
+
+
+@pytest.mark.parametrize("payload", [SECRET.encode() + b"\xff", SECRET.encode("latin-1"), SECRET.encode("utf-16")])
+def test_password_for_kms_that_is_no_text(software_ring: KeyRing, payload: bytes) -> None:
+    """The decoder's error, which holds the octets, is not chained to ours; nor does the diagnosis quote them."""
+    flow = KmsFlow(software_ring)
+    information = flow.announce()
+    message = flow.message(information, payload)
+    error = assert_silent(lambda: flow.unwrap(message))
+    assert type(error) is DecryptionFailed
+    assert (error.__cause__, error.__context__) == (None, None)
+    assert _MARK not in diagnose(message, [software_ring.current], AIRLOCK_KMS, nonce=information.nonce)
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_cek_of_a_message_for_kms_that_does_not_open(software_ring: KeyRing, member: str) -> None:
+    """Neither the CEK nor the password shows, whichever member was changed."""
+    flow = KmsFlow(software_ring)
+    message = flow.message(flow.announce(), SECRET.encode(), cek=CEK)
+    error = assert_silent(lambda: flow.unwrap(flip_bit(message, member, 5)))
+    assert type(error) is DecryptionFailed
+
+
+def test_device_that_fails_under_a_message_for_kms(software_ring: KeyRing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator error in the middle of decryption has no key chained to it."""
+    flow = KmsFlow(software_ring)
+    message = flow.message(flow.announce(), SECRET.encode(), cek=CEK)
+
+    def gone(*_: object) -> None:
+        raise BackendUnavailable("no answer", retryable=True)
+
+    monkeypatch.setattr(content_key.MemoryContentKey, "decrypt", gone)
+    assert type(assert_silent(lambda: flow.unwrap(message))) is BackendUnavailable
+
+
+@pytest.mark.parametrize("password", [SECRET + "\ud800", SECRET * 1000], ids=["surrogate", "long"])
+def test_password_that_the_client_of_kms_refuses(software_ring: KeyRing, password: str) -> None:
+    """The tool that encrypts does not quote what it was given."""
+    information = KmsFlow(software_ring).announce()
+    assert_silent(lambda: encrypt_password(password, information))
+
+
+def test_reprs_of_a_message_for_kms_hold_no_secret(software_ring: KeyRing) -> None:
+    """They are what was sent, and what was announced."""
+    flow = KmsFlow(software_ring)
+    information = flow.announce()
+    submission = flow.profile.parse(flow.message(information, SECRET.encode(), cek=CEK))
+    record = flow.nonces.consume(information.nonce)
+    assert record is not None
+    told = f"{submission!r}{submission.answering(record)!r}"
+    assert _MARK not in told
+    assert repr(CEK) not in told
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 
 import os
 import re
+from dataclasses import replace
 
 import click
 from click.core import ParameterSource
@@ -31,6 +32,7 @@ from sealpass.core.encrypt import encrypt_password
 from sealpass.core.errors import ConfigError
 from sealpass.core.jwe import MAX_TOKEN_BYTES
 from sealpass.core.jwk import PublicJwk
+from sealpass.core.kms_profile import KmsProfile
 from sealpass.core.profile import Profile
 from sealpass.core.protocols import as_unwrapper
 from sealpass.core.uri import KeyUri
@@ -94,6 +96,8 @@ def encrypt(  # noqa: PLR0913 - click passes every option by name
         rules = chosen_profile(information.profile, allow_sha1=allow_sha1, pointer=pointer, nonce=None, aes_gcm=aes_gcm)
         if profile != rules.name and _given("profile"):
             raise ConfigError(f"the announcement is for profile {rules.name}, not {profile}")
+        if isinstance(rules, KmsProfile):  # the size of the AES key is a setting, which nobody announces
+            information = replace(information, enc=rules.encs[0])
         rules = narrowed(rules, information.alg, information.enc)
         if key is not None:
             _check_pinned(key, information, rules, force_login=force_login)

@@ -69,7 +69,7 @@ def aes_gcm_options(command: Command) -> Command:
     )
     aad = click.option(
         "--kms-aad",
-        type=click.Choice(tuple(NonceForm)),
+        type=click.Choice(tuple(form.value for form in NonceForm)),
         help="What of the nonce is authenticated; profile airlock-kms only.  [default: text]",
     )
     return sizes(aad(gathered))

@@ -19,15 +19,16 @@ from sealpass.bench.qualification import qualify as qualify_key
 from sealpass.bench.report import files, markdown, terminal
 from sealpass.cli.command import Command
 from sealpass.cli.failures import describe, report
-from sealpass.cli.options import allow_sha1_option, force_login_option, json_option, not_empty
+from sealpass.cli.options import aes_gcm_options, allow_sha1_option, force_login_option, json_option, not_empty
 from sealpass.cli.output import say, write_result
+from sealpass.cli.profiles import AesGcm, chosen_profile
 from sealpass.cli.table import is_terminal
-from sealpass.core.contract import PROFILES, profile_named
+from sealpass.core.contract import PROFILES
 from sealpass.core.errors import AuthenticationFailed, OperatorError
 from sealpass.core.uri import KeyUri
 
 MAX_FLOOR_SECONDS = 10.0
-"""About sixty failures are awaited; a device that needs longer for one is of no use at a login."""
+"""Sixty to eighty failures are awaited; a device that needs longer for one is of no use at a login."""
 _KEY_ID_SHOWN = 8
 """Characters of the key id in the name of a report: they tell keys of one name on two tokens apart."""
 _LABELS_SHOWN = 60
@@ -81,6 +82,7 @@ def _directory(context: click.Context, parameter: click.Parameter, value: str | 
     show_envvar=True,
     help="The dialect of the contract that the key has to meet.",
 )
+@aes_gcm_options
 @allow_sha1_option
 @click.option("--quick", is_flag=True, help="Measure speed for seconds only; every contract case runs all the same.")
 @click.option(
@@ -101,7 +103,7 @@ def _directory(context: click.Context, parameter: click.Parameter, value: str | 
     metavar="SECONDS",
     callback=_checked_floor,
     help="Release failures this long after each unwrap began, for a device whose failures are slow."
-    "  [default: the device's own; 0.05 for PKCS#11]",
+    "  [default: the device's own; 0.05 for PKCS#11, 0.5 for AWS KMS]",
 )
 @force_login_option
 @json_option
@@ -109,6 +111,7 @@ def qualify(  # noqa: PLR0913 - click passes every option by name
     *,
     uris: tuple[str, ...],
     profile: str,
+    aes_gcm: AesGcm,
     allow_sha1: bool,
     quick: bool,
     directory: Path | None,
@@ -119,7 +122,7 @@ def qualify(  # noqa: PLR0913 - click passes every option by name
 ) -> None:
     """Qualify a device for unwrapping passwords.
 
-    Sends some 190 good and bad tokens to the key, looks at its attributes, measures its speed, and ends with one
+    Sends up to 190 good and bad tokens to the key, looks at its attributes, measures its speed, and ends with one
     verdict: pass (exit status 0), fail (1) or inconclusive (4). What the profile needs and the key does not do is a
     failure, and so is a key that is not in a device. Nothing on the device is changed; an HSM may log every failed
     decryption.
@@ -127,7 +130,7 @@ def qualify(  # noqa: PLR0913 - click passes every option by name
     Of several keys each has its own report. A key that cannot be opened takes nothing from the others; the exit
     status is then 1 where another key fails, and otherwise that of the error (3 before 2).
     """
-    rules = profile_named(profile).allowing_sha1() if allow_sha1 else profile_named(profile)
+    rules = chosen_profile(profile, allow_sha1=allow_sha1, aes_gcm=aes_gcm)
     keys = [KeyUri.parse(uri) for uri in uris]
     if directory is not None:
         files.make_directory(directory)
@@ -196,7 +199,9 @@ def _write(directory: Path, key: KeyUri, document: dict[str, Any], taken: set[st
         named.insert(0, Path(path).stem)
     settings = document["settings"]
     labels, key_id = "-".join(named)[:_LABELS_SHOWN], (document["key"]["id"] or "")[:_KEY_ID_SHOWN]
-    name = files.file_name(key.scheme, labels, key_id, settings["profile"], "sha1" if settings["allow_sha1"] else "")
+    variant = "-".join(str(settings[name]) for name in ("kms_key_bits", "kms_aad") if name in settings)
+    sha1 = "sha1" if settings["allow_sha1"] else ""
+    name = files.file_name(key.scheme, labels, key_id, settings["profile"], variant, sha1)
     unique = next(one for one in _numbered(name) if one not in taken)
     as_json, as_markdown = directory / f"{unique}.json", directory / f"{unique}.md"
     files.write_all({as_json: json.dumps(document, indent=2) + "\n", as_markdown: markdown.render(document)})

@@ -30,7 +30,7 @@ from sealpass.core.contract import announced_algorithms, unwrap_password
 from sealpass.core.diagnose import NONCE_UNCHECKED, NOTHING_WRONG
 from sealpass.core.diagnose import diagnose as find_cause
 from sealpass.core.errors import RejectReason, TokenRejected
-from sealpass.core.kms_profile import AIRLOCK_KMS
+from sealpass.core.kms_profile import KmsProfile
 from sealpass.core.nonces import MemoryNonceStore, NonceRecord, Purpose
 from sealpass.core.profile import Profile, Submission
 from sealpass.core.protocols import Unwrapper, as_unwrapper
@@ -108,6 +108,11 @@ def unwrap(  # noqa: PLR0913 - click passes every option by name
     rules = chosen_profile(profile, allow_sha1=allow_sha1, pointer=pointer, nonce=nonce, aes_gcm=aes_gcm)
     if alg is not None:
         rules = narrowed(rules, alg, None)
+    if nonce is None and isinstance(rules, KmsProfile) and not diagnose:
+        raise click.UsageError(
+            f"profile {rules.name} needs --nonce: its messages do not say which nonce they answer",
+            click.get_current_context(),
+        )
     plain = rules.name == PLAIN_JWE.name
     token = read_token()
     with ExitStack() as stack:
@@ -123,7 +128,7 @@ def unwrap(  # noqa: PLR0913 - click passes every option by name
             else:
                 write(payload)
         else:
-            if nonce is None and rules.name != AIRLOCK_KMS.name:
+            if nonce is None:
                 warn("no --nonce: offline a replay cannot be told from a fresh token", as_json=as_json)
             password = _open(token, ring, rules, nonce)
             write_result({"password": password}, password, as_json=as_json)
@@ -139,7 +144,8 @@ def _open(token: bytes, ring: _OpenKeys, rules: Profile, nonce: str | None) -> s
             raise TokenRejected(RejectReason.NONCE, "the nonce is not the one of --nonce")
         announced, alg, enc = header["nonce"], header["alg"], header["enc"]
     else:
-        announced, (alg, enc) = _needed(nonce, rules), announced_algorithms(rules, key)
+        assert nonce is not None  # noqa: S101 - a usage error before the key was opened
+        announced, (alg, enc) = nonce, announced_algorithms(rules, key)
     nonces = MemoryNonceStore()
     nonces.put(
         NonceRecord(
@@ -153,15 +159,6 @@ def _open(token: bytes, ring: _OpenKeys, rules: Profile, nonce: str | None) -> s
         )
     )
     return unwrap_password(token, ring, rules, nonces, _SESSION, Purpose.CHECK)
-
-
-def _needed(nonce: str | None, rules: Profile) -> str:
-    if nonce is None:
-        raise click.UsageError(
-            f"profile {rules.name} needs --nonce: its messages do not say which nonce they answer",
-            click.get_current_context(),
-        )
-    return nonce
 
 
 def _diagnose(token: bytes, ring: _OpenKeys, rules: Profile, nonce: str | None, *, as_json: bool) -> None:
