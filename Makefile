@@ -12,7 +12,7 @@ override VENV := .venv
 endif
 IN_VENV := $(VENV)/bin/python -m
 
-.PHONY: menu run bench proof test check format clean set-up
+.PHONY: menu run run-kms bench proof test check format clean set-up
 .DEFAULT_GOAL := menu
 
 menu:
@@ -24,8 +24,11 @@ run: set-up ## qualify two soft tokens, SoftHSM 2 and NSS, with keys made for it
 	@$(VENV)/bin/python tools/run-qualification softhsm2
 	@$(VENV)/bin/python tools/run-qualification nss
 
+run-kms: set-up ## qualify a key in an emulator of AWS KMS, under two profiles; the reports go to out/kms
+	@$(VENV)/bin/python tools/run-qualification kms
+
 bench: set-up ## measure beside the bare calls and the peers; tables for docs/performance.md
-	@$(VENV)/bin/python tools/speed-tables
+	@$(IN_VENV) tools.speed_tables
 
 proof: set-up ## keep the soft tokens busy for long (15 min): wrong results, leftovers, growth
 	@$(VENV)/bin/python tools/soak
@@ -37,7 +40,7 @@ check: set-up ## lint, formatting, types, layers, and whether README and --help 
 	@$(IN_VENV) ruff check
 	@$(IN_VENV) ruff format --check
 	@$(IN_VENV) mypy
-	@$(IN_VENV) mypy tests tools/check-readme tools/run-qualification tools/soak tools/speed-tables
+	@$(IN_VENV) mypy tests tools/check-readme tools/kms-emulator tools/run-qualification tools/soak tools/speed_tables
 	@$(VENV)/bin/lint-imports --no-logo
 	@$(VENV)/bin/python tools/check-readme
 

@@ -43,6 +43,8 @@ class _Entry:
 _FAMILIES = {
     "software": _Entry("sealpass.backends.software"),
     "pkcs11": _Entry("sealpass.backends.pkcs11", extra="pkcs11"),
+    "awskms": _Entry("sealpass.backends.awskms", extra="awskms"),
+    "keystore": _Entry("sealpass.backends.keystore", extra="keystore"),
 }
 
 

@@ -157,7 +157,7 @@ def open_token(
         value = read(plaintext)
         if value is not None:
             return value
-    key.probe(Deadline.after(floor.seconds))  # within the floor: a busy pool must not delay a failure further
+    key.probe(Deadline(started + floor.seconds))  # a busy pool, or a slow network, must not delay a failure further
     return floor.release(started)
 
 

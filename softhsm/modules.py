@@ -53,6 +53,34 @@ NSS = SoftModule(
     },
 )
 
+OPENCRYPTOKI = SoftModule(
+    name="openCryptoki",
+    variable="OPENCRYPTOKI_MODULE",
+    patterns=(
+        "usr/lib/*/pkcs11/libopencryptoki.so",  # Debian, Ubuntu
+        "usr/lib64/pkcs11/libopencryptoki.so",  # Fedora
+    ),
+    packages={"apt-get": "opencryptoki", "dnf": "opencryptoki opencryptoki-swtok"},
+)
+
+P11_KIT_CLIENT = SoftModule(
+    name="p11-kit's client",
+    variable="P11_KIT_CLIENT_MODULE",
+    patterns=(
+        "usr/lib/*/pkcs11/p11-kit-client.so",  # Debian, Ubuntu
+        "usr/lib64/pkcs11/p11-kit-client.so",  # Fedora
+        "usr/lib/pkcs11/p11-kit-client.so",  # Alpine, Arch
+        "opt/homebrew/lib/pkcs11/p11-kit-client.so",  # Homebrew
+        "usr/local/lib/pkcs11/p11-kit-client.so",
+    ),
+    packages={
+        "apt-get": "p11-kit p11-kit-modules",
+        "dnf": "p11-kit p11-kit-server",
+        "apk": "p11-kit p11-kit-server",
+        "brew": "p11-kit",
+    },
+)
+
 _INSTALL = {"apt-get": "sudo apt-get install", "dnf": "sudo dnf install", "apk": "sudo apk add", "brew": "brew install"}
 
 

@@ -2,17 +2,15 @@
 """SoftHSM2: its configuration and its token.
 
 ``softhsm2-util`` wants PINs in its arguments, where every user of the machine can read them. So the token is made
-through the module itself, in a child process that gets the PINs' file names: SoftHSM2 reads SOFTHSM2_CONF when it is
-initialised, and this process may have it loaded with another one.
+through the module itself.
 """
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 from sealpass.core.errors import ConfigError
 from sealpass.core.uri import KeyUri
+from sealpass.softhsm.child import initialise_in_child
 from sealpass.softhsm.modules import SOFTHSM2, find_module
 
 CONFIG_VARIABLE = "SOFTHSM2_CONF"
@@ -39,20 +37,10 @@ def provision(directory: Path, token: str) -> tuple[str, dict[str, str], bool]:
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(config)
     environment = {CONFIG_VARIABLE: str(config)}
-    child = subprocess.run(  # noqa: S603 - our own interpreter and module
-        # -P: what lies in the current directory is not to be imported where PINs are read
-        [sys.executable, "-P", "-m", "sealpass.softhsm.initialise", str(module), token, str(directory)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if child.returncode != 0:
-        reason = (child.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise ConfigError(f"SoftHSM2 does not make a token in {directory}: {reason}")
+    created = initialise_in_child(SOFTHSM2.name, module, token, directory, environment)
     uri = KeyUri(
         "pkcs11",
         {"token": token.encode("utf-8")},
         {"module-path": os.fsencode(module), "pin-source": b"file:" + os.fsencode(directory / "pin")},
     )
-    return str(uri), environment, child.stdout.strip() == "created"
+    return str(uri), environment, created

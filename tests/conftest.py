@@ -11,7 +11,16 @@ from sealpass.backends.registry import key_maker, open_key
 from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.protocols import Unwrapper, as_unwrapper
 from sealpass.core.uri import KeyUri
-from tests.support.soft_tokens import SoftToken, make_soft_token
+from sealpass.softhsm import opencryptoki as opencryptoki_token
+from sealpass.softhsm import p11_kit as p11_kit_token
+from tests.support.kms_emulator import KmsEmulator
+from tests.support.soft_tokens import (
+    RemoteSoftToken,
+    SoftToken,
+    make_opencryptoki,
+    make_remote_token,
+    make_soft_token,
+)
 
 # The same examples at every run and no limit on their time: a red build must mean a broken program.
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=100)
@@ -56,3 +65,35 @@ def softhsm2(tmp_path_factory: pytest.TempPathFactory) -> SoftToken:
 def nss(tmp_path_factory: pytest.TempPathFactory) -> SoftToken:
     """An NSS softokn token of this worker's own."""
     return make_soft_token("nss", tmp_path_factory.mktemp("nss"))
+
+
+@pytest.fixture(scope="session")
+def kms_in_process() -> Iterator[KmsEmulator]:
+    """A KMS emulator inside this worker, for URIs without an endpoint; who plans faults or counts calls resets it."""
+    with KmsEmulator.in_process() as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def kms_over_http() -> Iterator[KmsEmulator]:
+    """A KMS emulator of this worker's own on loopback, at its ``endpoint_url``; to be reset as ``kms_in_process``."""
+    with KmsEmulator.over_http() as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="session")
+def opencryptoki(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoftToken]:
+    """An openCryptoki token of this worker's own. From here on the worker is in a mount namespace of its own."""
+    if reason := opencryptoki_token.obstacle():
+        pytest.skip(reason)
+    with make_opencryptoki(tmp_path_factory.mktemp("opencryptoki")) as token:
+        yield token
+
+
+@pytest.fixture(scope="session")
+def p11_kit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteSoftToken]:
+    """A SoftHSM2 token of this worker's own in another process, behind p11-kit's server."""
+    if reason := p11_kit_token.obstacle():
+        pytest.skip(reason)
+    with make_remote_token(tmp_path_factory.mktemp("p11-kit")) as token:
+        yield token

@@ -14,14 +14,15 @@ from contextlib import contextmanager, suppress
 from weakref import WeakSet
 
 from pkcs11 import Session, Slot
-from pkcs11.exceptions import PKCS11Error, SessionCount
+from pkcs11.exceptions import PKCS11Error
 
 from sealpass.backends.pkcs11.attribute_mapping import attribute_mapper
 from sealpass.backends.pkcs11.library import Module
 from sealpass.backends.pkcs11.objects import handle_of_session
-from sealpass.backends.pkcs11.return_values import translate
+from sealpass.backends.pkcs11.return_values import Answers, session_limit_errors, translate
 from sealpass.backends.pkcs11.session import PooledSession
-from sealpass.backends.pkcs11.token import Login, find_slot
+from sealpass.backends.pkcs11.token import Login, find_slot, signs_of
+from sealpass.backends.pkcs11.vendor_profiles import Choice, named, probed
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import BackendUnavailable, ConfigError, KeyNotFound
 from sealpass.core.uri import KeyUri
@@ -31,12 +32,18 @@ DEFAULT_WAIT_SECONDS = 30.0
 QUIESCE_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 """At most one attempt in this time to reach a token that is away."""
+SESSION_PAUSE_SECONDS = 0.02
+"""Between two questions for a session of a token that has none left, and none of ours to wait for."""
+SESSIONS_OUTSIDE_POOL = 2
+"""The anchor, and one of :meth:`Connection.own_session`."""
 
 
 class Connection:
     """The pool of one token. Thread-safe. Shared by the keys of one token; the last one to leave closes it."""
 
-    def __init__(self, uri: KeyUri, module: Module, slot: Slot, *, force_login: bool) -> None:
+    def __init__(self, uri: KeyUri, module: Module, slot: Slot, vendor: Choice, *, force_login: bool) -> None:
+        self.vendor = vendor
+        self.answers = Answers.of(vendor.profile.meanings)
         self.module = module
         self.functions = module.functions
         self.users = 0
@@ -44,7 +51,9 @@ class Connection:
         self._uri = uri
         self._slot = slot
         self._login = Login(uri, module, force=force_login)
-        self._max = _positive(uri, "max-sessions", DEFAULT_MAX_SESSIONS)
+        self._max = _positive(uri, "max-sessions", _pool_size(vendor.profile.max_sessions))
+        self._rw = vendor.profile.rw_sessions
+        self._no_session_left = session_limit_errors(vendor.profile.session_limit)
         self._changed = threading.Condition()
         # Guarded by _changed, but for pop and append on _idle, which are atomic and take no lock.
         self._idle: list[PooledSession] = []
@@ -78,8 +87,10 @@ class Connection:
 
     def _open_session(self, *, rw: bool = False) -> Session:
         try:
-            return self._slot.get_token().open(rw=rw, attribute_mapper=attribute_mapper())
+            return self._slot.get_token().open(rw=rw or self._rw, attribute_mapper=attribute_mapper())
         except PKCS11Error as error:
+            if isinstance(error, self._no_session_left):
+                raise BackendUnavailable("the token has no free session", retryable=True) from None
             raise translate(error, "opening a session") from None
 
     def _open_anchor(self) -> Session:
@@ -134,10 +145,12 @@ class Connection:
                 home = self._idle
             try:
                 return self._open_pooled(home)
-            except SessionCount:
+            except self._no_session_left:
                 may_open = not self._opened  # wait for one of ours; with none of ours open, try until the deadline
                 if may_open and not deadline.remaining():
                     raise BackendUnavailable("the token has no free session", retryable=True) from None
+                if may_open:  # CloudHSM has none left for whoever asks too fast
+                    time.sleep(min(SESSION_PAUSE_SECONDS, deadline.remaining()))
             except PKCS11Error as error:
                 self.lose(home)
                 raise translate(error, "opening a session") from None
@@ -146,7 +159,7 @@ class Connection:
         """One more session, which the caller has counted; not counted any more where it does not open."""
         generation, opened = self.module.generation, None
         try:
-            opened = self._slot.get_token().open(attribute_mapper=attribute_mapper())
+            opened = self._slot.get_token().open(rw=self._rw, attribute_mapper=attribute_mapper())
             pooled = PooledSession(opened, home, generation)
         except BaseException:
             if opened is not None:
@@ -258,7 +271,7 @@ class Connection:
             try:
                 self._restart()
             except (BackendUnavailable, KeyNotFound):  # a token that is away is a slot without a token
-                self._reinitialise_module(deadline)
+                _reinitialise(self.module, deadline)
                 try:
                     self._restart()
                 except KeyNotFound:
@@ -309,8 +322,10 @@ class Connection:
                 self._closed = True
                 self._end_epoch()
                 ended, self._ended = self._ended, []
-            with _connections_lock:
-                _connections.discard(self)
+                in_use = self._opened
+            if not in_use:  # or C_Finalize would not wait for those
+                with _connections_lock:
+                    _connections.discard(self)
             self._close_all(ended)
 
     def _close_all(self, sessions: list[PooledSession]) -> None:
@@ -388,6 +403,10 @@ class OneAtATimeConnection(Connection):
             self.discard(session)
 
 
+def _pool_size(max_sessions: int | None) -> int:
+    return DEFAULT_MAX_SESSIONS if max_sessions is None else max(1, max_sessions - SESSIONS_OUTSIDE_POOL)
+
+
 def _positive(uri: KeyUri, name: str, default: int) -> int:
     text = uri.text(name)
     if text is None:
@@ -408,10 +427,38 @@ def _all_connections() -> list[Connection]:
         return list(_connections)
 
 
+def _reinitialise(module: Module, deadline: Deadline) -> None:
+    """C_Finalize voids the handles of every connection, so all traffic stops first."""
+    until = min(deadline, Deadline.after(QUIESCE_SECONDS), key=lambda item: item.at)
+    with module.stopped(until):
+        for connection in _all_connections():
+            if connection.module is module:
+                connection.quiesce(until)
+        module.reinitialise()
+
+
+def _sees_tokens(module: Module) -> bool:
+    try:
+        with module.visit():
+            return any(slot.get_token() for slot in module.library.get_slots(token_present=True))
+    except PKCS11Error:
+        return False
+
+
+def _bring_back(module: Module) -> None:
+    """Initialise again a module that lost its tokens while nobody was connected, or never saw them."""
+    connected = any(known.module is module for known in _shared.values())  # who has looked after it
+    if not connected and not _sees_tokens(module):
+        deadline = Deadline.after(DEFAULT_WAIT_SECONDS)
+        with module.locked(deadline):
+            _reinitialise(module, deadline)
+
+
 def connect(uri: KeyUri, module: Module, *, force_login: bool) -> Connection:
     """The connection to the token that the URI names, shared with other keys; pair with :func:`leave`.
 
-    The first URI of a token decides on ``max-sessions`` and logs in; the login is the process's (PKCS#11 section 5.6).
+    The first URI of a token decides on ``max-sessions`` and ``profile`` and logs in; the login is the process's
+    (PKCS#11 section 5.6). Raises ConfigError where a later one asks for another profile.
     """
     with _shared_lock:
         with module.lock:
@@ -419,14 +466,22 @@ def connect(uri: KeyUri, module: Module, *, force_login: bool) -> Connection:
         for known in list(_shared.values()):
             if known.module is module:  # one that is lost would hide its token from the search below
                 known.recover(Deadline.after(DEFAULT_WAIT_SECONDS))
+        _bring_back(module)
         with module.visit():
             slot = find_slot(uri, module)
             token = slot.get_token()
             where = (module.path, token.serial, token.label)
+            asked = uri.text("profile")
+            vendor = Choice(named(asked), "the URI") if asked else probed(signs_of(module, token))
             connection = _shared.get(where)
+            if connection is not None and asked and connection.vendor.profile is not vendor.profile:
+                raise ConfigError(
+                    f"the token is in use in this process with the vendor profile {connection.vendor.profile.name}",
+                    hint="give all URIs of one token the same profile=…",
+                )
             if connection is None:
                 made = OneAtATimeConnection if module.one_at_a_time else Connection
-                connection = _shared[where] = made(uri, module, slot, force_login=force_login)
+                connection = _shared[where] = made(uri, module, slot, vendor, force_login=force_login)
         connection.users += 1
         return connection
 

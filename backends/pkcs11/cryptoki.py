@@ -8,7 +8,7 @@ and key handles of python-pkcs11. ctypes releases the GIL around every call.
 
 import ctypes
 from collections.abc import Callable
-from ctypes import Structure, byref, c_char_p, c_ubyte, c_ulong, c_void_p, cast
+from ctypes import Array, Structure, byref, c_char_p, c_ubyte, c_ulong, c_void_p, cast
 from typing import Any
 
 from sealpass.core.algorithms import Hash, RsaOaep
@@ -25,6 +25,8 @@ CKG_MGF1 = {Hash.SHA1: 1, Hash.SHA224: 5, Hash.SHA256: 2, Hash.SHA384: 3, Hash.S
 CKM_HASH = {Hash.SHA1: 0x220, Hash.SHA224: 0x255, Hash.SHA256: 0x250, Hash.SHA384: 0x260, Hash.SHA512: 0x270}
 CKZ_DATA_SPECIFIED = 1
 CKM_AES_GCM = 0x00001087
+CKM_CLOUDHSM_AES_GCM = 0x80000000 | CKM_AES_GCM
+CKM_CLOUDKMS_AES_GCM = 0x8001E101
 CKO_SECRET_KEY = 4
 CKK_AES = 0x1F
 CKA_CLASS = 0x000
@@ -97,13 +99,16 @@ class _GcmParams(Structure):
 
 
 class GcmMechanism:
-    """CKM_AES_GCM (PKCS#11 v2.40 section 2.12.3) for one session: built once, filled in for each operation."""
+    """CKM_AES_GCM (PKCS#11 v2.40 section 2.12.3) for one session: built once, filled in for each operation.
+
+    Or a vendor's mechanism with the same parameter structure.
+    """
 
     __slots__ = ("_mechanism", "_parameter", "reference")
 
-    def __init__(self) -> None:
+    def __init__(self, mechanism: int = CKM_AES_GCM) -> None:
         self._parameter = _GcmParams(None, 0, 0, None, 0, 128)
-        self._mechanism = Mechanism.of(CKM_AES_GCM, self._parameter)
+        self._mechanism = Mechanism.of(mechanism, self._parameter)
         self.reference: Reference = byref(self._mechanism)
 
     def prepare(self, iv: bytes, aad: bytes) -> Reference:
@@ -112,6 +117,19 @@ class GcmMechanism:
         parameter.pIv = iv
         parameter.ulIvLen = len(iv)
         parameter.ulIvBits = 8 * len(iv)
+        parameter.pAAD = aad
+        parameter.ulAADLen = len(aad)
+        return self.reference
+
+    def prepare_for_token(self, buffer: "Array[c_ubyte] | None", iv_bytes: int, aad: bytes) -> Reference:
+        """The mechanism for an IV that the token makes: it may write one of ``iv_bytes`` into ``buffer``.
+
+        The caller keeps the buffer alive until C_Encrypt is over. Without one, the IV comes with the ciphertext.
+        """
+        parameter = self._parameter
+        parameter.pIv = None if buffer is None else ctypes.addressof(buffer)
+        parameter.ulIvLen = 0 if buffer is None else iv_bytes
+        parameter.ulIvBits = 8 * iv_bytes
         parameter.pAAD = aad
         parameter.ulAADLen = len(aad)
         return self.reference

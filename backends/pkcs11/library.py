@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 
@@ -26,19 +25,12 @@ from sealpass.backends.pkcs11.return_values import (
     CKR_OK,
     name_of,
 )
+from sealpass.backends.pkcs11.vendor_profile import InitMode
+from sealpass.backends.pkcs11.vendor_profiles import by_file
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import BackendUnavailable, ConfigError
 
 _VISIT_SECONDS = 10.0
-
-
-class InitMode(StrEnum):
-    """How a module is told about threads."""
-
-    OS_LOCKING = "os-locking"
-    """C_Initialize with CKF_OS_LOCKING_OK."""
-    PLAIN = "plain"
-    """C_Initialize(NULL), for modules that take nothing else: one call at a time is made then."""
 
 
 class _InitializeFailed(Exception):
@@ -169,8 +161,9 @@ class Module:
                     hint="let sealpass load the module first, or add init-mode=plain",
                 ) from None
             hint = "does the module find its configuration? (SoftHSM2: the variable SOFTHSM2_CONF)"
-            if "softokn" in path:
-                hint = "NSS softokn wants module-args=configdir='sql:DIR' in the URI"
+            known = by_file(path)
+            if known.module_args is not None and settings.args is None:
+                hint = f"{known.device} reads module-args=… from the URI: {known.module_args}"
             raise BackendUnavailable(
                 f"the PKCS#11 module {path} does not initialise: {failed}", retryable=False, hint=hint
             ) from None

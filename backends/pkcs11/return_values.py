@@ -5,6 +5,10 @@ The classes come from what modules really answer (docs/decisions/0004): SoftHSM 
 bad ciphertext, so that code must not count as a lost device, or any sender could force a reconnect.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
 from pkcs11 import exceptions as p11
 
 from sealpass.core.errors import (
@@ -20,6 +24,7 @@ CKR_HOST_MEMORY = 0x002
 CKR_GENERAL_ERROR = 0x005
 CKR_FUNCTION_FAILED = 0x006
 CKR_ARGUMENTS_BAD = 0x007
+CKR_ATTRIBUTE_TYPE_INVALID = 0x012
 CKR_ATTRIBUTE_VALUE_INVALID = 0x013
 CKR_DATA_INVALID = 0x020
 CKR_DATA_LEN_RANGE = 0x021
@@ -33,6 +38,7 @@ CKR_KEY_HANDLE_INVALID = 0x060
 CKR_KEY_SIZE_RANGE = 0x062
 CKR_KEY_FUNCTION_NOT_PERMITTED = 0x068
 CKR_MECHANISM_INVALID = 0x070
+CKR_MECHANISM_PARAM_INVALID = 0x071
 CKR_OBJECT_HANDLE_INVALID = 0x082
 CKR_OPERATION_ACTIVE = 0x090
 CKR_OPERATION_NOT_INITIALIZED = 0x091
@@ -44,6 +50,7 @@ CKR_PIN_LOCKED = 0x0A4
 CKR_SESSION_CLOSED = 0x0B0
 CKR_SESSION_COUNT = 0x0B1
 CKR_SESSION_HANDLE_INVALID = 0x0B3
+CKR_TEMPLATE_INCOMPLETE = 0x0D0
 CKR_TEMPLATE_INCONSISTENT = 0x0D1
 CKR_TOKEN_NOT_PRESENT = 0x0E0
 CKR_UNWRAPPING_KEY_HANDLE_INVALID = 0x0F0
@@ -98,6 +105,32 @@ REFUSED_INPUT = frozenset(
 """What modules answer to a ciphertext that does not open; the session stays usable. Anything else replaces it."""
 
 
+class Meaning(StrEnum):
+    """What an answer of the module means for us."""
+
+    LOST = "lost"
+    TROUBLE = "trouble"
+    REFUSED_INPUT = "refused input"
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The three classes, as they are on one vendor's device."""
+
+    lost: frozenset[int] = LOST
+    trouble: frozenset[int] = TROUBLE
+    refused_input: frozenset[int] = REFUSED_INPUT
+
+    @classmethod
+    def of(cls, meanings: Iterable[tuple[int, Meaning]]) -> "Answers":
+        """The usual classes, but for the values that mean something else on this device."""
+        sets = {Meaning.LOST: set(LOST), Meaning.TROUBLE: set(TROUBLE), Meaning.REFUSED_INPUT: set(REFUSED_INPUT)}
+        for rv, meaning in meanings:
+            for name, values in sets.items():
+                (values.add if name is meaning else values.discard)(rv)
+        return cls(*map(frozenset, sets.values()))
+
+
 def name_of(rv: int) -> str:
     """The name of a CK_RV for texts and logs."""
     return NAMES.get(rv, f"CK_RV 0x{rv:X}")
@@ -148,6 +181,17 @@ _UNSUPPORTED = (
     p11.AttributeValueInvalid,
     p11.TemplateInconsistent,
 )
+
+
+_LIMIT_ERRORS: dict[int, type[p11.PKCS11Error]] = {
+    CKR_SESSION_COUNT: p11.SessionCount,
+    CKR_ARGUMENTS_BAD: p11.ArgumentsBad,
+}
+
+
+def session_limit_errors(values: Iterable[int]) -> tuple[type[p11.PKCS11Error], ...]:
+    """What python-pkcs11 raises where C_OpenSession answers one of these because no session is left."""
+    return tuple(_LIMIT_ERRORS[rv] for rv in sorted(values))
 
 
 def translate(error: p11.PKCS11Error, doing: str) -> OperatorError:

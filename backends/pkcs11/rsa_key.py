@@ -25,9 +25,10 @@ from sealpass.backends.pkcs11.cryptoki import (
     oaep_mechanism,
 )
 from sealpass.backends.pkcs11.objects import public_key_of
-from sealpass.backends.pkcs11.return_values import CKR_FUNCTION_CANCELED, CKR_OK, LOST, REFUSED_INPUT, lost
+from sealpass.backends.pkcs11.return_values import CKR_FUNCTION_CANCELED, CKR_OK, lost
 from sealpass.backends.pkcs11.session import PooledSession
 from sealpass.backends.pkcs11.token_key import TokenKey
+from sealpass.backends.pkcs11.vendor_profile import ValueLen
 from sealpass.core.algorithms import (
     A128GCM,
     A192GCM,
@@ -72,7 +73,8 @@ class RsaTokenKey(TokenKey):
 
     def _candidates(self) -> list[RsaOaep]:
         size = self.public_jwk.modulus_bytes
-        return [oaep for oaep in OAEP_VARIANTS if oaep.max_plaintext(size) >= _LONGEST_CEK]
+        worth_trying = self._connection.vendor.profile.oaep
+        return [oaep for oaep in OAEP_VARIANTS if oaep in worth_trying and oaep.max_plaintext(size) >= _LONGEST_CEK]
 
     def _keep(self, oaep: RsaOaep, mechanism: Mechanism) -> None:
         self._kept.append(mechanism)
@@ -174,7 +176,7 @@ class InTokenContentKey:
             rv = session.decrypt(functions, ciphertext + tag)
             if rv == CKR_OK:
                 return session.output.take()
-        if rv not in REFUSED_INPUT:
+        if rv not in self._key.refused_input:
             self._rv = rv  # close() will not use the session again
         return None
 
@@ -209,6 +211,8 @@ class InTokenRsaKey(RsaTokenKey):
             raise ConfigError("a key with CKA_ALWAYS_AUTHENTICATE does not unwrap: C_UnwrapKey takes no PIN of its own")
         self.functions = connection.functions
         self.is_current = connection.is_current
+        self.refused_input = connection.answers.refused_input
+        self._value_len = connection.vendor.profile.value_len
         self._templates: dict[int, AesKeyTemplate] = {}
         self._tells_length = True
         content = set(_IN_TOKEN_CONTENT)
@@ -230,8 +234,7 @@ class InTokenRsaKey(RsaTokenKey):
         encrypted_key = oaep_encrypt(self._public_key, cek, oaep)
         iv, ciphertext, tag = encrypt_gcm(cek, _PROBE_TEXT, _PROBE_TEXT)
         known = self._templates.get(enc.cek_bytes)
-        # Luna wants CKA_VALUE_LEN in the template, SoftHSM refuses it: no standard order, so both are tried.
-        for template in [known] if known else [AesKeyTemplate(), AesKeyTemplate(value_len=enc.cek_bytes)]:
+        for template in [known] if known else self._new_templates(enc.cek_bytes):
             with self._trial() as session:
                 rv = session.unwrap(self.functions, mechanism, self._handle, encrypted_key, template)
                 self._check_lost(session, rv)
@@ -248,6 +251,11 @@ class InTokenRsaKey(RsaTokenKey):
                     self._templates[enc.cek_bytes] = template
                     return True
         return False
+
+    def _new_templates(self, cek_bytes: int) -> list[AesKeyTemplate]:
+        # Luna wants CKA_VALUE_LEN in the template, SoftHSM refuses it: where nothing is known both are tried.
+        lengths = {ValueLen.TRIED: (None, cek_bytes), ValueLen.REQUIRED: (cek_bytes,), ValueLen.REFUSED: (None,)}
+        return [AesKeyTemplate(value_len=value_len) for value_len in lengths[self._value_len]]
 
     def unwrap(
         self, encrypted_key: bytes, oaep: RsaOaep, enc: ContentEncryption, deadline: Deadline | None = None
@@ -286,7 +294,7 @@ class InTokenRsaKey(RsaTokenKey):
             # Closing a session takes its objects with it.
             home = session.home
             self._connection.discard(session)
-            if rv in LOST:
+            if rv in self._answers.lost:
                 self._connection.lose(home)
                 raise lost(rv)
 
@@ -297,7 +305,10 @@ class InTokenRsaKey(RsaTokenKey):
         else:
             numbers, size = self._public_key.public_numbers(), self.public_jwk.modulus_bytes
             encrypted_key = pow(int.from_bytes(cek, "big"), numbers.e, numbers.n).to_bytes(size, "big")
-        template = AesKeyTemplate(value_len=_PROBE_BYTES if mechanism == CKM_RSA_X_509 else None)
+        # Raw RSA leaves a block as long as the modulus, from which a length takes a key. And a module that wants a
+        # length would refuse its own misuse for the wrong reason without one.
+        wants_length = {ValueLen.TRIED: mechanism == CKM_RSA_X_509, ValueLen.REQUIRED: True, ValueLen.REFUSED: False}
+        template = AesKeyTemplate(value_len=_PROBE_BYTES if wants_length[self._value_len] else None)
         wanted = byref(Mechanism.of(mechanism))
         with self._trial() as session:
             rv = session.unwrap(self.functions, wanted, self._handle, encrypted_key, template)

@@ -4,6 +4,7 @@
 import hashlib
 import logging
 import secrets
+from pathlib import PurePath
 
 from pkcs11 import Slot, Token
 from pkcs11.constants import TokenFlag
@@ -18,8 +19,9 @@ from sealpass.backends.pkcs11.return_values import (
     login_failure,
     translate,
 )
+from sealpass.backends.pkcs11.vendor_profile import Sign
 from sealpass.backends.secret_source import read_secret
-from sealpass.core.errors import AuthenticationFailed, ConfigError, KeyNotFound
+from sealpass.core.errors import AuthenticationFailed, BackendUnavailable, ConfigError, KeyNotFound
 from sealpass.core.uri import KeyUri
 
 _log = logging.getLogger(__name__)
@@ -53,12 +55,24 @@ def _matches(uri: KeyUri, module: Module, slot: Slot, token: Token) -> bool:
     return all(uri.path.get(name) is None or uri.text(name) == value for name, value in found.items())
 
 
+def signs_of(module: Module, token: Token) -> dict[Sign, str]:
+    """What file, library and token say of their maker."""
+    return {
+        Sign.FILE: PurePath(module.path).name,
+        Sign.LIBRARY_MANUFACTURER: module.library.manufacturer_id,
+        Sign.LIBRARY: module.library.library_description,
+        Sign.TOKEN_MANUFACTURER: token.manufacturer_id,
+        Sign.TOKEN_MODEL: token.model,
+    }
+
+
 def find_slot(uri: KeyUri, module: Module) -> Slot:
-    """The slot whose token the URI names; raises KeyNotFound where there is none or more than one."""
+    """The slot whose token the URI names; raises KeyNotFound where there is none or more than one of that name."""
     found: list[tuple[Slot, str]] = []
     seen: list[str] = []
     try:
-        for slot in module.library.get_slots(token_present=True):
+        slots = module.library.get_slots(token_present=True)
+        for slot in slots:
             try:
                 token = slot.get_token()
             except (TokenNotPresent, TokenNotRecognised):
@@ -70,6 +84,12 @@ def find_slot(uri: KeyUri, module: Module) -> Slot:
                 found.append((slot, token.label))
     except PKCS11Error as error:
         raise translate(error, "listing the module's tokens") from None
+    if not slots:
+        raise BackendUnavailable(
+            "the PKCS#11 module shows no token at all",
+            retryable=True,
+            hint="is the device reachable, and does the module find its configuration?",
+        )
     if not found:
         raise KeyNotFound(
             "no token of the PKCS#11 module matches the URI",

@@ -16,9 +16,6 @@ from sealpass.backends.pkcs11.return_values import (
     CKR_OK,
     CKR_OPERATION_ACTIVE,
     CKR_USER_NOT_LOGGED_IN,
-    LOST,
-    REFUSED_INPUT,
-    TROUBLE,
     login_failure,
     lost,
     name_of,
@@ -41,6 +38,7 @@ class TokenKey:
         self.uri = uri
         self._connection = connection
         self._functions = connection.functions
+        self._answers = connection.answers
         self._handle = handle_of(key)
         self._epoch = connection.epoch
         self._closed = False
@@ -101,21 +99,21 @@ class TokenKey:
 
     def _check_lost(self, session: PooledSession, rv: int) -> None:
         """End the epoch and raise BackendUnavailable where session, login or token are gone."""
-        if rv in LOST:
+        if rv in self._answers.lost:
             self._connection.lose(session.home)
             raise lost(rv)
 
     def _finish(self, session: PooledSession, rv: int) -> None:
         """Give the session back after an operation that ended with ``rv``; raises BackendUnavailable for a loss."""
-        if rv == CKR_OK or rv in REFUSED_INPUT:
+        if rv == CKR_OK or rv in self._answers.refused_input:
             self._connection.release(session)
             return
         home = session.home
         self._connection.discard(session)
-        if rv in LOST:
+        if rv in self._answers.lost:
             self._connection.lose(home)
             raise lost(rv)
-        if rv in TROUBLE:
+        if rv in self._answers.trouble:
             raise BackendUnavailable(f"the token has trouble of its own: {name_of(rv)}", retryable=True)
 
     def _authenticate(self, session: PooledSession) -> None:
@@ -162,7 +160,9 @@ class TokenKey:
                 library, token = self._connection.module.library, self._connection.slot.get_token()
         except PKCS11Error as error:
             raise translate(error, "reading the token's information") from None
+        vendor = self._connection.vendor
         return {
+            "vendor profile": f"{vendor.profile.name}, chosen by {vendor.how}; {vendor.profile.status}",
             "module": self._connection.module.path.rsplit("/", 1)[-1],
             "library": library.library_description,
             "library manufacturer": library.manufacturer_id,

@@ -118,15 +118,18 @@ def slowest_failure(results: Sequence[CaseResult]) -> float | None:
     return max((seconds for seconds in times if seconds is not None), default=None)
 
 
-def failure_floor(floor: FloorReading, slowest: float | None) -> list[Finding]:
-    """A finding where failures came later than their fixed time, so that the device's own time shows through."""
+def failure_floor(floor: FloorReading, slowest: float | None, *, emulated: bool) -> list[Finding]:
+    """A finding where failures came later than their fixed time, so that the device's own time shows through.
+
+    An emulator's time is nobody's: it is told, and not judged.
+    """
     if not floor.overruns:
         return []
-    mostly = floor.overruns * 2 > floor.failures
+    severity = Severity.HIGH if floor.overruns * 2 > floor.failures else Severity.MEDIUM
     return [
         Finding(
             "failure-floor",
-            Severity.HIGH if mostly else Severity.MEDIUM,
+            Severity.INFO if emulated else severity,
             f"{floor.overruns} of {floor.failures} failures were released later than {floor.seconds * 1000:g} ms"
             + ("" if slowest is None else f", the slowest after {slowest * 1000:.0f} ms"),
             "find out what delays the device, or qualify it with --failure-floor above its slowest failure, and open"

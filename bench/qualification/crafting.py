@@ -4,12 +4,14 @@
 No JOSE library is used: a library refuses to write most of what a device must refuse to open.
 """
 
+import base64
 import hashlib
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -32,34 +34,68 @@ def write_header(members: Mapping[str, Any]) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """The five parts of a compact JWE (RFC 7516 section 7.1) before they are base64url-encoded."""
+class Parts(ABC):
+    """What every token holds, whatever its dialect writes around it."""
 
-    header: bytes
     encrypted_key: bytes
     iv: bytes
     ciphertext: bytes
     tag: bytes
+
+    @abstractmethod
+    def token(self) -> str:
+        """The parts as a sender writes them."""
+
+    def changed(self, **values: bytes) -> Self:
+        """The same parts with some of them replaced, not sealed again."""
+        return replace(self, **values)
+
+
+@dataclass(frozen=True, slots=True)
+class JweParts(Parts):
+    """The five parts of a compact JWE (RFC 7516 section 7.1) before they are base64url-encoded."""
+
+    header: bytes
 
     def encoded(self) -> list[str]:
         """The parts as they stand between the dots."""
         octets = (self.header, self.encrypted_key, self.iv, self.ciphertext, self.tag)
         return [base64url.encode(part).decode("ascii") for part in octets]
 
-    def compact(self) -> str:
-        """The token."""
+    def token(self) -> str:
+        """See :class:`Parts`."""
         return ".".join(self.encoded())
 
 
-def seal(header: bytes, encrypted_key: bytes, cek: bytes, payload: bytes, iv_bytes: int = 12) -> Parts:
-    """Encrypt ``payload`` with AES-GCM under ``cek`` and bind it to ``header`` (RFC 7516 section 5.1 steps 9 to 15)."""
+@dataclass(frozen=True, slots=True)
+class KmsParts(Parts):
+    """What stands in the three members of an ``airlock-kms`` message before it is base64-encoded."""
+
+    def members(self) -> dict[str, str]:
+        """The members, in the order of Airlock's example."""
+        octets = {"password": self.ciphertext + self.tag, "key": self.encrypted_key, "iv": self.iv}
+        return {name: base64.b64encode(part).decode("ascii") for name, part in octets.items()}
+
+    def token(self) -> str:
+        """See :class:`Parts`."""
+        return json.dumps(self.members(), separators=(",", ":"))
+
+
+def encrypt_gcm(cek: bytes, payload: bytes, aad: bytes, iv_bytes: int = 12) -> tuple[bytes, bytes, bytes]:
+    """IV, ciphertext and tag of AES-GCM."""
     iv = os.urandom(iv_bytes) if iv_bytes else b""
     # A tag needs some IV: an empty one is put into the token only.
-    sealed = AESGCM(cek).encrypt(iv or bytes(12), payload, base64url.encode(header))
-    return Parts(header, encrypted_key, iv, sealed[:-16], sealed[-16:])
+    sealed = AESGCM(cek).encrypt(iv or bytes(12), payload, aad)
+    return iv, sealed[:-16], sealed[-16:]
 
 
-def seal_cbc(header: bytes, encrypted_key: bytes, cek: bytes, payload: bytes, *, al_error: int = 0) -> Parts:
+def seal(header: bytes, encrypted_key: bytes, cek: bytes, payload: bytes, iv_bytes: int = 12) -> JweParts:
+    """Encrypt ``payload`` with AES-GCM under ``cek`` and bind it to ``header`` (RFC 7516 section 5.1 steps 9 to 15)."""
+    iv, ciphertext, tag = encrypt_gcm(cek, payload, base64url.encode(header), iv_bytes)
+    return JweParts(encrypted_key, iv, ciphertext, tag, header)
+
+
+def seal_cbc(header: bytes, encrypted_key: bytes, cek: bytes, payload: bytes, *, al_error: int = 0) -> JweParts:
     """Encrypt with AES_CBC_HMAC_SHA2 (RFC 7518 section 5.2.2.1).
 
     ``al_error`` is added to AL, the bit length of the AAD that goes into the MAC.
@@ -72,7 +108,7 @@ def seal_cbc(header: bytes, encrypted_key: bytes, cek: bytes, payload: bytes, *,
     aad = base64url.encode(header)
     mac = HMAC(cek[:half], _CBC_HASHES[half])
     mac.update(aad + iv + ciphertext + (8 * len(aad) + al_error).to_bytes(8, "big"))
-    return Parts(header, encrypted_key, iv, ciphertext, mac.finalize()[:half])
+    return JweParts(encrypted_key, iv, ciphertext, mac.finalize()[:half], header)
 
 
 def new_cek(enc: ContentEncryption) -> bytes:

@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sealpass.core.algorithms import ENC_BY_JWE_NAME, OAEP_BY_JWE_NAME, ContentEncryption, RsaOaep
 from sealpass.core.errors import Error
-from sealpass.core.jwe_profile import JweProfile
 from sealpass.core.nonces import MemoryNonceStore, NonceStore
 from sealpass.core.profile import Profile
 from sealpass.core.protocols import Unwrapper
@@ -38,6 +37,16 @@ class ShowsAttributes(Protocol):
         ``cek_readable``: whether a holder of the PIN can unwrap a CEK so that it can be read;
         ``cek_length_checked``: whether a CEK of another size than asked for opens nothing.
         """
+        ...
+
+
+@runtime_checkable
+class MayBeEmulated(Protocol):
+    """A key that knows whether its device is the real one or a stand-in for tests (AWS KMS)."""
+
+    @property
+    def is_emulator(self) -> bool:
+        """Whether it is a stand-in, whose speed says nothing about the device."""
         ...
 
 
@@ -91,6 +100,11 @@ def key_attributes(key: Unwrapper) -> Facts:
     return _ask(key.attributes)
 
 
+def is_emulated(key: Unwrapper) -> bool:
+    """Whether a stand-in answers for the device."""
+    return isinstance(key, MayBeEmulated) and key.is_emulator
+
+
 @dataclass(frozen=True, slots=True)
 class OneRing:
     """A ring of keys that somebody else opened and closes."""
@@ -114,12 +128,6 @@ class Subject:
     nonces: NonceStore = field(default_factory=MemoryNonceStore)
     may_take_any_cek_size: bool = False
     """The CEK stays in a token that does not tell its size."""
-
-    @property
-    def jwe_profile(self) -> JweProfile:
-        """The profile of a subject whose messages are JWEs."""
-        assert isinstance(self.profile, JweProfile)  # noqa: S101 - only the JWE cases ask
-        return self.profile
 
     @property
     def ring(self) -> OneRing:

@@ -8,9 +8,9 @@ from typing import Any
 
 from sealpass import __version__
 from sealpass.bench.qualification import verdict
-from sealpass.bench.qualification.cases import NOT_COVERED
 from sealpass.bench.qualification.checks import Check, FloorReading
-from sealpass.bench.qualification.device import Facts, Subject, nothing_to_ask
+from sealpass.bench.qualification.device import Facts, Subject, is_emulated, nothing_to_ask
+from sealpass.bench.qualification.dialect import dialect_of
 from sealpass.bench.qualification.findings import Finding
 from sealpass.bench.qualification.measurement import Plan, Run
 from sealpass.bench.qualification.trial import CaseResult, Status
@@ -19,6 +19,7 @@ from sealpass.core.profile import Profile
 from sealpass.core.uri import KeyUri
 
 SCHEMA = "sealpass.qualification/1"
+EMULATOR_NOTE = "emulator: no performance claim"
 SOFTWARE_NOTE = "software token: functional baseline, no performance claim"
 _SOFT_TOKENS = ("softhsm", "softokn", "mozilla", "kryoptic")
 
@@ -43,6 +44,7 @@ class Settings:
             "quick": self.quick,
             "allowed_modes": [mode.value for mode in self.allowed_modes],
             "failure_floor_s": self.failure_floor,
+            **dialect_of(self.profile).settings(self.profile),
         }
 
 
@@ -95,7 +97,7 @@ def document(evidence: Evidence) -> dict[str, Any]:
         "findings": [finding.to_dict() for finding in evidence.findings],
         "deviations": _deviations(evidence) if supported else [],
         "cases": cases,
-        "not_covered": _not_covered(),
+        "not_covered": _not_covered(evidence.settings.profile),
         "checks": [check.to_dict() for check in sorted(evidence.checks, key=lambda check: check.id)],
         "failure_floor": None if evidence.floor is None else evidence.floor.to_dict(),
         "measurement": _measurement(evidence),
@@ -117,7 +119,7 @@ def document_of_unfit(settings: Settings, uri: KeyUri, reason: str, host: dict[s
         "findings": [],
         "deviations": [],
         "cases": [],
-        "not_covered": _not_covered(),
+        "not_covered": _not_covered(settings.profile),
         "checks": [],
         "failure_floor": None,
         "measurement": _measured(settings.plan, None, reason, note=None),
@@ -135,8 +137,8 @@ def _head(settings: Settings, seconds: float) -> dict[str, Any]:
     }
 
 
-def _not_covered() -> list[dict[str, str]]:
-    return [{"id": name, "reason": reason} for name, reason in NOT_COVERED.items()]
+def _not_covered(profile: Profile) -> list[dict[str, str]]:
+    return [{"id": name, "reason": reason} for name, reason in dialect_of(profile).not_covered.items()]
 
 
 def _deviations(evidence: Evidence) -> list[dict[str, str]]:
@@ -160,7 +162,7 @@ def _deviations(evidence: Evidence) -> list[dict[str, str]]:
 
 def _measurement(evidence: Evidence) -> dict[str, Any]:
     reason = evidence.unsupported or "the device stopped answering before"
-    return _measured(evidence.settings.plan, evidence.runs, reason, SOFTWARE_NOTE if _is_software(evidence) else None)
+    return _measured(evidence.settings.plan, evidence.runs, reason, _note(evidence))
 
 
 def _measured(plan: Plan, runs: Sequence[Run] | None, reason: str, note: str | None) -> dict[str, Any]:
@@ -173,6 +175,13 @@ def _measured(plan: Plan, runs: Sequence[Run] | None, reason: str, note: str | N
         "plan": plan.to_dict(),
         "runs": None if runs is None else [run.to_dict() for run in runs],
     }
+
+
+def _note(evidence: Evidence) -> str | None:
+    """What stands beside every figure of speed, where these say nothing about a device."""
+    if is_emulated(evidence.subject.key):
+        return EMULATOR_NOTE
+    return SOFTWARE_NOTE if _is_software(evidence) else None
 
 
 def _is_software(evidence: Evidence) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sealpass.bench.qualification.device import is_emulated
 from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.protocols import Unwrapper
 
@@ -34,12 +35,29 @@ class Finding:
         return {"id": self.id, "severity": self.severity.value, "text": self.text, "advice": self.advice}
 
 
-def judge_key(key: Unwrapper, attributes: Attributes | None, allowed_modes: Collection[UnwrapMode]) -> list[Finding]:
-    """The findings on a key, gravest first."""
+def judge_key(
+    key: Unwrapper,
+    attributes: Attributes | None,
+    description: Mapping[str, str] | None,
+    allowed_modes: Collection[UnwrapMode],
+) -> list[Finding]:
+    """The findings on a key, gravest first: by the attributes of PKCS#11, and by what a service says of its key."""
     findings = _mode(key.capabilities.mode, allowed_modes)
+    if is_emulated(key):
+        findings.append(EMULATED)
     if attributes is not None:
         findings += _protection(attributes) + _origin(attributes) + _uses(attributes)
+    if description is not None:
+        findings += _described(description)
     return gravest_first(findings)
+
+
+EMULATED = Finding(
+    "emulator",
+    Severity.INFO,
+    "an emulator answers for the device: it keeps keys in its memory and protects nothing, and its speed is its own",
+    "use it for development and tests; qualify the real device before use",
+)
 
 
 def gravest_first(findings: Iterable[Finding]) -> list[Finding]:
@@ -195,4 +213,51 @@ def _uses(attributes: Attributes) -> list[Finding]:
                     f"make a new key with CKA_{name.upper()} true",
                 )
             )
+    return findings
+
+
+_MADE_INSIDE = frozenset(("AWS_KMS", "AWS_CLOUDHSM"))
+"""Origin of a KMS key whose material was made in an HSM, of KMS or of the account's own CloudHSM cluster."""
+
+
+def _described(values: Mapping[str, str]) -> list[Finding]:
+    """By names that any service could use; whoever says nothing under a name is not judged by it."""
+    findings = []
+    origin = values.get("origin")
+    if origin == "EXTERNAL":
+        findings.append(
+            Finding(
+                "imported",
+                Severity.MEDIUM,
+                "the key material was made outside and imported (origin EXTERNAL): it was readable somewhere",
+                "make the key in the service, or show who holds copies of its material",
+            )
+        )
+    elif origin is not None and origin not in _MADE_INSIDE:
+        findings.append(
+            Finding(
+                "unknown-origin",
+                Severity.MEDIUM,
+                f"the service does not say that the key material was made in it (origin {origin or 'unknown'})",
+                "find out where the key material comes from",
+            )
+        )
+    if values.get("multi-region") == "yes":
+        findings.append(
+            Finding(
+                "multi-region",
+                Severity.INFO,
+                "the key is a multi-Region key: the same key material may be in several regions",
+                "check in which regions it has replicas, and who may use it there",
+            )
+        )
+    if values.get("key spec") == "RSA_2048":
+        findings.append(
+            Finding(
+                "rsa-2048",
+                Severity.INFO,
+                "an RSA key of 2048 bits has 112 bits of strength (NIST SP 800-57 part 1 rev. 5: until 2030)",
+                "make the next key with 3072 or 4096 bits",
+            )
+        )
     return findings

@@ -5,7 +5,6 @@ A closed loop with a fixed number of threads. Throughput is right answers by wal
 latencies; errors are counted by class and are no throughput. Tokens are made before the clock starts, each opens once.
 """
 
-import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -14,11 +13,11 @@ from functools import partial
 from typing import Any
 
 from sealpass.bench import distribution
-from sealpass.bench.qualification import crafting
-from sealpass.bench.qualification.cases.case import PATIENCE_SECONDS
 from sealpass.bench.qualification.device import Subject
+from sealpass.bench.qualification.dialect import dialect_of
+from sealpass.bench.qualification.flow import PATIENCE_SECONDS
 from sealpass.bench.qualification.threads import run_together
-from sealpass.core.contract import announce, unwrap_password
+from sealpass.core.contract import unwrap_password
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import Error
 from sealpass.core.nonces import MemoryNonceStore, Purpose
@@ -92,24 +91,11 @@ class Run:
 
 def _write_letters(subject: Subject, count: int) -> deque[_Letter]:
     letters: deque[_Letter] = deque()
+    write = dialect_of(subject.profile).flow
     for number in range(count):
         # A session of its own each: a store bounds how many nonces one session holds.
-        session = f"measurement-{number}"
-        information = announce(
-            subject.ring, subject.profile, subject.nonces, session, Purpose.CHECK, lifetime=_NONCE_LIFETIME_SECONDS
-        )
-        header = {
-            "alg": information.alg,
-            "enc": information.enc,
-            "kid": information.public_key.kid,
-            "nonce": information.nonce,
-        }
-        password = secrets.token_urlsafe(12)
-        cek = crafting.new_cek(subject.content_encryption)
-        encrypted_key = crafting.encrypt_key(subject.public_key, subject.oaep, cek)
-        payload = subject.profile.write_payload(password)
-        parts = crafting.seal(crafting.write_header(header), encrypted_key, cek, payload)
-        letters.append(_Letter(parts.compact(), session, password))
+        flow = write(subject, session=f"measurement-{number}", lifetime=_NONCE_LIFETIME_SECONDS)
+        letters.append(_Letter(flow.token(), flow.session, flow.password))
     return letters
 
 

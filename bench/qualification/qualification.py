@@ -11,9 +11,9 @@ from typing import Any
 from sealpass.backends.registry import open_key
 from sealpass.bench import distribution, fingerprint
 from sealpass.bench.qualification import capability, checks, findings
-from sealpass.bench.qualification.cases import all_cases
 from sealpass.bench.qualification.checks import FloorReading
-from sealpass.bench.qualification.device import Subject, key_attributes, module_facts
+from sealpass.bench.qualification.device import Subject, is_emulated, key_attributes, module_facts
+from sealpass.bench.qualification.dialect import all_cases
 from sealpass.bench.qualification.document import Evidence, Settings, document, document_of_unfit
 from sealpass.bench.qualification.measurement import FULL, QUICK, Plan, measure
 from sealpass.bench.qualification.trial import CaseResult, Status, run_cases
@@ -26,6 +26,9 @@ from sealpass.core.profile import Profile
 from sealpass.core.protocols import Key, Unwrapper
 from sealpass.core.uri import KeyUri
 
+_SHORT_FLOOR_SECONDS = 0.1
+"""About sixty failures are awaited: one after the other up to this floor, in several threads above it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -37,6 +40,7 @@ class Step:
 
 
 Progress = Callable[[Step], None]
+"""Called now and then, never twice at once, and not always from the thread that asked for the qualification."""
 
 
 def _silent(_step: Step) -> None:
@@ -122,7 +126,7 @@ def _collect(key: Unwrapper, settings: Settings, options: Options, progress: Pro
     began, load_before = time.monotonic(), fingerprint.load_average()
     progress(Step("capabilities", 0, 1))
     capabilities, honest = capability.try_everything(key)
-    attributes = key_attributes(key)
+    attributes, module = key_attributes(key), module_facts(key)
     subject, unsupported = _subject(key, settings.profile, options)
     if key.capabilities.mode is UnwrapMode.IN_TOKEN and (attributes.values or {}).get("cek_length_checked") is not True:
         subject = replace(subject, may_take_any_cek_size=True)
@@ -130,10 +134,10 @@ def _collect(key: Unwrapper, settings: Settings, options: Options, progress: Pro
         subject=subject,
         settings=settings,
         unsupported=unsupported,
-        module=module_facts(key),
+        module=module,
         capabilities=capabilities,
         attributes=attributes,
-        findings=findings.judge_key(key, attributes.values, settings.allowed_modes),
+        findings=findings.judge_key(key, attributes.values, module.values, settings.allowed_modes),
         checks=[honest, checks.attributes_read(attributes)],
     )
     if unsupported is None:
@@ -161,17 +165,22 @@ def _try(evidence: Evidence, progress: Progress) -> None:
     cases = list(all_cases(subject))
     progress(Step("contract cases", 0, len(cases)))
     failures, overruns = floor.failures, floor.overruns
-    results = run_cases(subject, cases, lambda done: progress(Step("contract cases", done, len(cases))))
+    plan = evidence.settings.plan
+    # No more at once than the speed measurement will be: a device that cannot bear it shows that in either.
+    threads = 1 if floor.seconds <= _SHORT_FLOOR_SECONDS else max(plan.threads)
+    results = run_cases(subject, cases, lambda done: progress(Step("contract cases", done, len(cases))), threads)
     reading = FloorReading(floor.seconds, floor.failures - failures, floor.overruns - overruns)
     alive = checks.still_works(subject)
     evidence.cases = results
     evidence.floor = reading
     evidence.checks += [checks.uniform_failures(results), checks.no_early_failure(results, reading), alive]
     evidence.findings = findings.gravest_first(
-        [*evidence.findings, *checks.failure_floor(reading, checks.slowest_failure(results))]
+        [
+            *evidence.findings,
+            *checks.failure_floor(reading, checks.slowest_failure(results), emulated=is_emulated(subject.key)),
+        ]
     )
     if alive.status is not Status.INCONCLUSIVE:
-        plan = evidence.settings.plan
         progress(Step("speed", 0, len(plan.threads)))
         evidence.runs = measure(subject, plan, lambda done: progress(Step("speed", done, len(plan.threads))))
         evidence.checks.append(checks.right_under_load(evidence.runs))

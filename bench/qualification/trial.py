@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs contract cases against a key and records what happened, as plain values without secrets."""
 
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sealpass.bench.qualification.cases.case import OPENS, Case, Flow, NonceRule, Outcome, Unexpected
+from sealpass.bench.qualification.cases.case import OPENS, Case, NonceRule, Outcome, Unexpected
 from sealpass.bench.qualification.device import Subject
+from sealpass.bench.qualification.dialect import dialect_of
+from sealpass.bench.qualification.flow import Flow
+from sealpass.bench.qualification.threads import run_together
 from sealpass.core.errors import BackendUnavailable, DecryptionFailed, Error, TokenRejected
 
 
@@ -64,7 +69,7 @@ class Observed:
     """Seconds from the start to a failure, by the clock of the key's failure floor."""
 
 
-def observe(flow: Flow, case: Case) -> Observed:
+def observe(flow: Flow, case: Case[Any]) -> Observed:
     """Make the case's token, send it, and tell what came back. Lets only KeyboardInterrupt and the like through."""
     clock = flow.subject.key.failure_floor.start
     started, floor_started = time.perf_counter_ns(), clock()
@@ -98,7 +103,7 @@ def _from_error(error: Exception, duration: int) -> Observed:
 class CaseResult:
     """A case with its verdict."""
 
-    case: Case
+    case: Case[Any]
     status: Status
     observed: Observed | None = None
     nonce: NonceRule | None = None
@@ -131,7 +136,7 @@ class CaseResult:
         }
 
 
-def _judge(case: Case, observed: Observed, nonce: NonceRule | None) -> Status:
+def _judge(case: Case[Any], observed: Observed, nonce: NonceRule | None) -> Status:
     expected = case.expected
     reason = None if expected.reason is None else expected.reason.value
     right = (observed.outcome, observed.reason, nonce) == (expected.outcome, reason, expected.nonce)
@@ -141,13 +146,15 @@ def _judge(case: Case, observed: Observed, nonce: NonceRule | None) -> Status:
     return Status.DEVIATION if opened and case.deviation is not None else Status.FAIL
 
 
-def run_case(subject: Subject, case: Case) -> CaseResult:
+def run_case(subject: Subject, case: Case[Any]) -> CaseResult:
     """Run one case with a nonce of its own."""
     if case.not_applicable is not None:
         return CaseResult(case, Status.NOT_APPLICABLE, reason=case.not_applicable)
-    flow = Flow(subject, password=case.password, lifetime=case.lifetime)
+    flow = dialect_of(subject.profile).flow(subject, password=case.password, lifetime=case.lifetime)
     observed = observe(flow, case)
-    nonce = None if case.expected.nonce is None else flow.nonce_rule()
+    nonce = None
+    if case.expected.nonce is not None:
+        nonce = NonceRule.SPENT if flow.is_spent() else NonceRule.KEPT
     return CaseResult(case, _judge(case, observed, nonce), observed, nonce)
 
 
@@ -156,30 +163,68 @@ _VALID = Case("V1", "a valid token", "RFC 7516 §5.2", OPENS, Flow.token)
 
 def send_valid_token(subject: Subject) -> Observed:
     """Send one token that is right: what a key must still open after anything."""
-    return observe(Flow(subject), _VALID)
+    return observe(dialect_of(subject.profile).flow(subject), _VALID)
 
 
-def run_cases(subject: Subject, cases: Iterable[Case], done: Callable[[int], None]) -> list[CaseResult]:
-    """Run the cases in order; where the device is gone for good, the rest is inconclusive.
+def run_cases(
+    subject: Subject, cases: Sequence[Case[Any]], done: Callable[[int], None], threads: int = 1
+) -> list[CaseResult]:
+    """Run the cases; where the device is gone for good, the rest is inconclusive. Results are in the order of cases.
 
-    ``done`` is called with the number of cases behind.
+    ``done`` is called with the number of cases behind, never twice at once, and not always from this thread.
     """
-    results: list[CaseResult] = []
-    lost_at: str | None = None
-    for case in cases:
-        if lost_at is not None:
-            reason = f"the device stopped answering at case {lost_at}"
-            results.append(CaseResult(case, Status.INCONCLUSIVE, reason=reason))
-            continue
-        result = run_case(subject, case)
-        if _lost(result) and send_valid_token(subject).reason == BackendUnavailable.code:
-            lost_at = case.id
-            result = CaseResult(
-                case, Status.INCONCLUSIVE, result.observed, result.nonce, "the device stopped answering"
-            )
-        results.append(result)
-        done(len(results))
-    return results
+    work = _Work(subject, cases, done)
+    if threads == 1:
+        work.run()  # in this thread: no other thread but those of the race R1c uses the key
+    else:
+        run_together([work.run_beside_others] * threads, stop=work.waiting.clear)
+    if work.error is not None:
+        raise work.error
+    return [work.results[number] for number in range(len(cases))]
+
+
+class _Work:
+    """What the threads of one run share: cases that wait, results by number, and where the device was lost."""
+
+    def __init__(self, subject: Subject, cases: Sequence[Case[Any]], done: Callable[[int], None]) -> None:
+        self.waiting = deque(enumerate(cases))
+        self.results: dict[int, CaseResult] = {}
+        self.error: BaseException | None = None
+        """What ended a thread: nobody announces a nonce where the store is full, say."""
+        self._subject = subject
+        self._done = done
+        self._lock = threading.Lock()
+        self._lost_at: str | None = None
+
+    def run(self) -> None:
+        """Run cases until none waits."""
+        while True:
+            try:
+                number, case = self.waiting.popleft()
+            except IndexError:
+                return
+            result = self._run(case)
+            with self._lock:
+                self.results[number] = result
+                self._done(len(self.results))
+
+    def run_beside_others(self) -> None:
+        """The same in a thread of its own: an exception waits for whoever started it, and ends the other threads."""
+        try:
+            self.run()
+        except BaseException as error:  # noqa: BLE001 - raised again by run_cases
+            self.waiting.clear()
+            self.error = error
+
+    def _run(self, case: Case[Any]) -> CaseResult:
+        if self._lost_at is not None:
+            return CaseResult(case, Status.INCONCLUSIVE, reason=f"the device stopped answering at case {self._lost_at}")
+        result = run_case(self._subject, case)
+        if _lost(result) and send_valid_token(self._subject).reason == BackendUnavailable.code:
+            self._lost_at = case.id
+            reason = "the device stopped answering"
+            return CaseResult(case, Status.INCONCLUSIVE, result.observed, result.nonce, reason)
+        return result
 
 
 def _lost(result: CaseResult) -> bool:

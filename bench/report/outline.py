@@ -142,11 +142,17 @@ def _key(document: Document) -> Section:
             _row("allowed modes", ", ".join(settings["allowed_modes"])),
             _row("failure floor", "the device's default" if floor is None else f"{floor * 1000:g} ms, as asked for"),
             _row("profile", settings["profile"] + (" with SHA-1 allowed" if settings["allow_sha1"] else "")),
+            *([_row("AES-GCM", _aes_gcm(settings))] if "kms_aad" in settings else []),
             _row("qualified with", algorithms),
             _row("when", f"{document['started']}, {document['duration_s']:.1f} s"),
             _row("by", f"{document['tool']['name']} {document['tool']['version']}"),
         ],
     )
+
+
+def _aes_gcm(settings: Mapping[str, Any]) -> str:
+    forms = {"text": "the characters of the nonce", "bytes": "the bytes that the nonce encodes"}
+    return f"keys of {settings['kms_key_bits']} bits; {forms[settings['kms_aad']]} as additional data"
 
 
 def _facts(section: str, facts: Mapping[str, Any]) -> Section:
@@ -275,8 +281,9 @@ def _milliseconds(nanoseconds: int | None) -> str:
 
 def _speed(document: Document) -> Section:
     measurement = document["measurement"]
+    heading = f"Speed ({printable(measurement['note'])})" if measurement["note"] else "Speed"
     if measurement["runs"] is None:
-        return Section("Speed", [f"Not measured: {printable(measurement['reason'])}."])
+        return Section(heading, [f"Not measured: {printable(measurement['reason'])}."])
     rows = []
     for run in measurement["runs"]:
         latency = run["latency"] or {}
@@ -297,7 +304,5 @@ def _speed(document: Document) -> Section:
         f"Plan: {'quick' if document['settings']['quick'] else 'not quick'}, up to {plan['seconds']:g} s with each"
         f" number of threads ({threads}), each after {plan['warm_up_seconds']:g} s of warm-up."
     )
-    if measurement["note"]:
-        notes.append(f"Note: {printable(measurement['note'])}.")
     headers = ("threads", "passwords/s", "p50 ms", "p90 ms", "p99 ms", "max ms", "n", "errors")
-    return Section("Speed", notes, headers, rows, numbers=frozenset(range(7)))
+    return Section(heading, notes, headers, rows, numbers=frozenset(range(7)))

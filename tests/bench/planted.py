@@ -24,15 +24,21 @@ URI = KeyUri.parse("software:path=planted.pem")
 
 
 class SoundKey(RsaMemoryKey):
-    """The reference without a fault; its failures are released after 50 ms of simulated time."""
+    """The reference without a fault; its failures are released after 50 ms of simulated time, each thread's its own."""
 
     def __init__(self, private_key: rsa.RSAPrivateKey) -> None:
         super().__init__(URI, private_key)
-        self.now = 0.0
-        self.failure_floor = FailureFloor(0.05, clock=lambda: self.now, sleep=self._sleep)
+        self._time = threading.local()
+        self.failure_floor = FailureFloor(0.05, clock=lambda: self.now, sleep=self.pass_time)
 
-    def _sleep(self, seconds: float) -> None:
-        self.now += seconds
+    @property
+    def now(self) -> float:
+        """The time in this thread."""
+        return getattr(self._time, "now", 0.0)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass in this thread."""
+        self._time.now = self.now + seconds
 
     def unpad(self, encrypted_key: bytes, oaep: RsaOaep) -> bytes | None:
         """The CEK, or None where the padding is wrong."""
@@ -78,7 +84,7 @@ class ChainsTheCause(SoundKey):
         try:
             return self._private_key.decrypt(encrypted_key, oaep_padding(oaep))
         except ValueError as cause:
-            self.now += self.failure_floor.seconds
+            self.pass_time(self.failure_floor.seconds)
             raise DecryptionFailed from cause
 
 
@@ -96,7 +102,7 @@ class SlowerThanItsFloor(SoundKey):
     """Needs longer for a failure than the fixed time allows for."""
 
     def unpad(self, encrypted_key: bytes, oaep: RsaOaep) -> bytes | None:
-        self.now += 1.0
+        self.pass_time(1.0)
         return super().unpad(encrypted_key, oaep)
 
 
@@ -249,20 +255,22 @@ class ForgetfulStore(MemoryNonceStore):
     """Does not spend a nonce."""
 
     def consume(self, nonce: str) -> NonceRecord | None:
-        record = super().consume(nonce)
+        return self._kept(super().consume(nonce))
+
+    def consume_latest(self, session: str, purpose: str, profile: str) -> NonceRecord | None:
+        return self._kept(super().consume_latest(session, purpose, profile))
+
+    def _kept(self, record: NonceRecord | None) -> NonceRecord | None:
         if record is not None:
             self.put(record)
         return record
 
 
-class RacyStore(MemoryNonceStore):
+class RacyStore(ForgetfulStore):
     """Spends a nonce, but not at once where several threads ask for it."""
 
-    def consume(self, nonce: str) -> NonceRecord | None:
-        record = super().consume(nonce)
-        if record is not None and threading.current_thread() is not threading.main_thread():
-            self.put(record)
-        return record
+    def _kept(self, record: NonceRecord | None) -> NonceRecord | None:
+        return record if threading.current_thread() is threading.main_thread() else super()._kept(record)
 
 
 class HoldsTheCekInside(TakesAnyCekLength):

@@ -18,6 +18,7 @@ from sealpass.core import base64url
 from sealpass.core.errors import ConfigError, KeyNotFound
 from sealpass.core.jwe_profile import AIRLOCK_JWE, SEALPASS
 from sealpass.core.jwk import PublicJwk
+from sealpass.core.kms_profile import AIRLOCK_KMS
 from sealpass.core.profile import Profile
 from sealpass.core.uri import KeyUri
 from tests.bench import planted
@@ -33,6 +34,8 @@ def test_the_schema_is_a_schema(schema: dict[str, Any]) -> None:
     [
         (planted.SoundKey, SEALPASS),
         (planted.SoundKey, AIRLOCK_JWE),
+        (planted.SoundKey, AIRLOCK_KMS),
+        (planted.Sha1Only, AIRLOCK_KMS),
         (planted.Sha1Only, SEALPASS),
         (planted.Sha1Only, SEALPASS.allowing_sha1()),
         (planted.GoesAway, SEALPASS),

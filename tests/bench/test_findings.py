@@ -9,10 +9,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sealpass.bench.qualification import Options, findings, qualify
 from sealpass.bench.qualification.findings import Attributes, Severity
+from sealpass.bench.report import markdown, terminal
 from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.errors import BackendUnavailable, KeyNotFound
 from sealpass.core.jwe_profile import SEALPASS
-from tests.bench.planted import SoundKey, TakesAnyCekLength
+from sealpass.core.kms_profile import AIRLOCK_KMS
+from tests.bench.planted import SlowerThanItsFloor, SoundKey, TakesAnyCekLength
 
 GOOD: dict[str, bool | int | str | None] = {
     "sensitive": True,
@@ -42,7 +44,7 @@ class KeyWithAttributes(SoundKey):
 
 def weighed(private_key: rsa.RSAPrivateKey, attributes: Attributes | None) -> dict[str, Severity]:
     """The findings on a key with these attributes, without the one on software keys."""
-    found = findings.judge_key(SoundKey(private_key), attributes, tuple(UnwrapMode))
+    found = findings.judge_key(SoundKey(private_key), attributes, None, tuple(UnwrapMode))
     return {finding.id: finding.severity for finding in found if finding.id != "software-key"}
 
 
@@ -196,6 +198,81 @@ def test_a_key_in_a_device_is_in_an_allowed_mode(mode: UnwrapMode, private_key: 
     """Native and in-token need no opt-in; a key that does not say its mode is in none."""
     key = SoundKey(private_key)
     key.capabilities = replace(key.capabilities, mode=mode)
-    assert findings.judge_key(key, GOOD, Options().allowed_modes) == []
+    assert findings.judge_key(key, GOOD, None, Options().allowed_modes) == []
     key.capabilities = replace(key.capabilities, mode=None)
-    assert [finding.id for finding in findings.judge_key(key, GOOD, Options().allowed_modes)] == ["mode-not-allowed"]
+    assert [finding.id for finding in findings.judge_key(key, GOOD, None, Options().allowed_modes)] == [
+        "mode-not-allowed"
+    ]
+
+
+KMS = {
+    "service": "AWS KMS",
+    "key spec": "RSA_3072",
+    "origin": "AWS_KMS",
+    "key manager": "CUSTOMER",
+    "multi-region": "no",
+}
+
+
+class KmsLike(SoundKey):
+    """A key of a service that describes its keys and may be a stand-in, as AWS KMS."""
+
+    said: Mapping[str, str] = KMS
+    is_emulator = False
+
+    def __init__(self, private_key: rsa.RSAPrivateKey) -> None:
+        super().__init__(private_key)
+        self.capabilities = replace(self.capabilities, mode=UnwrapMode.NATIVE)
+
+    def describe(self) -> Mapping[str, str]:
+        return self.said
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, {}),
+        ({"origin": "AWS_CLOUDHSM"}, {}),
+        ({"origin": "EXTERNAL"}, {"imported": Severity.MEDIUM}),
+        ({"origin": "EXTERNAL_KEY_STORE"}, {"unknown-origin": Severity.MEDIUM}),
+        ({"origin": ""}, {"unknown-origin": Severity.MEDIUM}),
+        ({"multi-region": "yes"}, {"multi-region": Severity.INFO}),
+        ({"key spec": "RSA_2048"}, {"rsa-2048": Severity.INFO}),
+    ],
+)
+def test_what_a_service_says_of_its_key_becomes_a_finding(
+    change: Mapping[str, str], expected: dict[str, Severity], private_key: rsa.RSAPrivateKey
+) -> None:
+    """Where the key material comes from, where it may be, and its size are findings of their weight."""
+    found = findings.judge_key(KmsLike(private_key), None, {**KMS, **change}, Options().allowed_modes)
+    assert {finding.id: finding.severity for finding in found} == expected
+
+
+def test_a_module_that_says_nothing_of_an_origin_is_not_judged_by_it(private_key: rsa.RSAPrivateKey) -> None:
+    """The facts of a token have other names, and give no finding of a service."""
+    assert findings.judge_key(KmsLike(private_key), None, {"token model": "x"}, Options().allowed_modes) == []
+
+
+def test_an_imported_key_passes_with_a_finding_to_read(private_key: rsa.RSAPrivateKey, tiny: Options) -> None:
+    """An origin outside the service is for a person to weigh: the verdict says that there is something to read."""
+    key = KmsLike(private_key)
+    key.said = {**KMS, "origin": "EXTERNAL"}
+    document = qualify(key, AIRLOCK_KMS, replace(tiny, allow_software=False))
+    assert document["verdict"]["reasons"] == ["1 finding of severity medium; read it before you accept"]
+    assert document["attributes"]["status"] == "not-available"
+    assert document["measurement"]["note"] is None
+
+
+def test_an_emulator_makes_no_claim(private_key: rsa.RSAPrivateKey, tiny: Options) -> None:
+    """Beside the figures of an emulator stands that they are no claim, and late failures are not judged."""
+
+    class Emulated(KmsLike, SlowerThanItsFloor):
+        is_emulator = True
+
+    document = qualify(Emulated(private_key), AIRLOCK_KMS, tiny)
+    assert document["verdict"]["verdict"] == "pass", document["verdict"]["reasons"]
+    assert document["measurement"]["note"] == "emulator: no performance claim"
+    weights = {finding["id"]: finding["severity"] for finding in document["findings"]}
+    assert weights == {"emulator": "info", "failure-floor": "info"}
+    for report in (markdown.render(document), terminal.render(document)):
+        assert "Speed (emulator: no performance claim)" in report

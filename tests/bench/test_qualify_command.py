@@ -142,6 +142,26 @@ def test_sha1_is_an_explicit_opt_in(run: Run, opened: Opened, tmp_path: Path, ke
     assert (tmp_path / f"software-old-{key_id}-sealpass-sha1.json").exists()
 
 
+def test_the_settings_of_airlock_kms_are_in_the_report_and_in_its_name(run: Run, tmp_path: Path, key_id: str) -> None:
+    """Key size and form of the nonce are options, and reports of different ones do not replace each other."""
+    profile = ["software:path=good.pem", "--profile", "airlock-kms", "--out", str(tmp_path)]
+    assert run(profile).status == 0
+    result = run([*profile, "--kms-key-bits", "128", "--kms-aad", "bytes"])
+    assert result.status == 0
+    assert "keys of 128 bits; the bytes that the nonce encodes as additional data" in result.output
+    names = {path.stem for path in tmp_path.iterdir()}
+    assert names == {f"software-good-{key_id}-airlock-kms-{variant}" for variant in ("256-text", "128-bytes")}
+    document = json.loads((tmp_path / f"software-good-{key_id}-airlock-kms-128-bytes.json").read_text(encoding="utf-8"))
+    assert (document["settings"]["kms_key_bits"], document["settings"]["kms_aad"]) == (128, "bytes")
+
+
+def test_the_settings_of_airlock_kms_are_for_that_profile_only(run: Run) -> None:
+    """With another profile they are a wrong command, found before any work."""
+    result = run(["software:path=good.pem", "--kms-aad", "bytes"])
+    assert result.status == 2
+    assert "opening the key" not in result.words
+
+
 def test_several_keys_have_one_verdict_and_files_each(run: Run, opened: Opened, tmp_path: Path, key_id: str) -> None:
     """With several keys the worst decides, and equal names do not overwrite each other."""
     opened["b/key.pem"] = planted.IgnoresTheTag

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from sealpass.bench.report import markdown, outline, terminal
 
 RECORDED = Path(__file__).parent / "recorded"
-NAMES = ("soft-token", "failed", "unfit")
+NAMES = ("soft-token", "failed", "unfit", "emulator")
 WIDTH = 100
 
 
@@ -52,6 +52,24 @@ def test_a_device_writes_no_control_characters(suffix: str) -> None:
 def test_a_label_is_no_markdown() -> None:
     """A label cannot open a table cell, a tag or code in the Markdown report."""
     assert "e2ee\\|prod \\<b>" in views("failed")["md"]
+
+
+@pytest.mark.parametrize("suffix", ["md", "txt"])
+def test_no_claim_stands_over_every_figure_of_an_emulator(suffix: str) -> None:
+    """The heading of the figures says what they are not, and no other section has any."""
+    text = views("emulator")[suffix]
+    [heading] = [line for line in text.splitlines() if line.lstrip("# ").startswith("Speed")]
+    assert heading.endswith("Speed (emulator: no performance claim)")
+    assert [line for line in text.splitlines() if "passwords/s" in line] == [
+        line for line in text[text.index(heading) :].splitlines() if "passwords/s" in line
+    ]
+
+
+def test_the_open_settings_of_a_profile_are_in_the_report() -> None:
+    """What Airlock does not document, and the key was qualified with, stands beside the profile."""
+    row = "| AES-GCM | keys of 256 bits; the characters of the nonce as additional data |"
+    assert row in views("emulator")["md"]
+    assert "AES-GCM |" not in views("soft-token")["md"]
 
 
 def test_color_changes_nothing_but_color() -> None:

@@ -2,18 +2,18 @@
 """What a qualification knows and no report tells: passwords, PINs."""
 
 import json
-import secrets
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sealpass.__main__ import main
-from sealpass.bench.qualification import Options, measurement, qualification, qualify
-from sealpass.bench.qualification.cases import case
+from sealpass.bench.qualification import Options, flow, qualification, qualify
 from sealpass.bench.report import markdown, terminal
 from sealpass.core.jwe_profile import SEALPASS
+from sealpass.core.kms_profile import AIRLOCK_KMS
+from sealpass.core.profile import Profile
 from tests.bench import planted
 from tests.bench.conftest import TINY
 from tests.support.soft_tokens import SoftToken
@@ -28,22 +28,13 @@ _TELLING = 8
 def made(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Every password that the bench makes, as it makes it."""
     passwords: set[str] = set()
+    whole = flow.Flow.__init__
 
-    def token_urlsafe(size: int) -> str:
-        password = secrets.token_urlsafe(size)
-        passwords.add(password)
-        return password
+    def recording(one: flow.Flow, *arguments: Any, **options: Any) -> None:
+        whole(one, *arguments, **options)
+        passwords.add(one.password)
 
-    recorder = SimpleNamespace(token_urlsafe=token_urlsafe)
-    monkeypatch.setattr(case, "secrets", recorder)
-    monkeypatch.setattr(measurement, "secrets", recorder)
-    whole = case.Flow.__init__
-
-    def recording(flow: case.Flow, *arguments: object, **options: object) -> None:
-        whole(flow, *arguments, **options)  # type: ignore[arg-type]
-        passwords.add(flow.password)
-
-    monkeypatch.setattr(case.Flow, "__init__", recording)
+    monkeypatch.setattr(flow.Flow, "__init__", recording)
     return passwords
 
 
@@ -52,12 +43,13 @@ def told(passwords: set[str], *reports: str) -> list[str]:
     return [one for one in passwords if len(one) >= _TELLING and any(one in report for report in reports)]
 
 
+@pytest.mark.parametrize("profile", [SEALPASS, AIRLOCK_KMS], ids=lambda profile: profile.name)
 @pytest.mark.parametrize("plant", [planted.SoundKey, planted.IgnoresTheTag, planted.MixesThreadsUp])
 def test_no_password_is_in_any_report(
-    plant: type[planted.SoundKey], made: set[str], private_key: rsa.RSAPrivateKey, tiny: Options
+    plant: type[planted.SoundKey], profile: Profile, made: set[str], private_key: rsa.RSAPrivateKey, tiny: Options
 ) -> None:
     """None of the passwords that were sent is in the JSON, the Markdown or the terminal's text, pass or fail."""
-    document = qualify(plant(private_key), SEALPASS, tiny)
+    document = qualify(plant(private_key), profile, tiny)
     assert len(made) > FEWEST
     written = json.dumps(document, ensure_ascii=False)
     assert told(made, written, json.dumps(document), markdown.render(document), terminal.render(document)) == []

@@ -10,6 +10,7 @@ from sealpass.bench.qualification import Options, qualify
 from sealpass.bench.report import markdown
 from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.jwe_profile import SEALPASS
+from sealpass.core.kms_profile import AIRLOCK_KMS
 from tests.support.soft_tokens import SoftToken
 
 
@@ -42,6 +43,14 @@ def test_nss_meets_the_default_profile(nss: SoftToken, mode: UnwrapMode, tiny: O
     assert document["key"]["mode"] == mode.value
     assert document["capabilities"]["announced"] == {"alg": "RSA-OAEP-256", "enc": "A256GCM"}
     assert document["deviations"] == []
+
+
+def test_softhsm2_meets_the_dialect_of_kms_with_sha1_only(softhsm2: SoftToken, tiny: Options) -> None:
+    """A token does what a server needs under airlock-kms, too, where SHA-1 is allowed."""
+    document = qualify(softhsm2.shared_key(), AIRLOCK_KMS.allowing_sha1(), tiny)
+    assert document["verdict"]["verdict"] == "pass", document["verdict"]["reasons"]
+    titles = {case["id"]: case["title"] for case in document["cases"]}
+    assert titles["C5f"] == "RSAES_OAEP_SHA_256 where RSAES_OAEP_SHA_1 was announced"
 
 
 def test_a_key_in_a_token_that_is_no_rsa_key_fails(softhsm2: SoftToken, tiny: Options) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from sealpass.bench.qualification.cases.case import OPENS, Case, Flow
+from sealpass.bench.qualification.cases.case import OPENS, Case
 from sealpass.bench.qualification.checks import Check, right_under_load
 from sealpass.bench.qualification.findings import Finding, Severity
+from sealpass.bench.qualification.flow import Flow
 from sealpass.bench.qualification.measurement import Run
 from sealpass.bench.qualification.trial import CaseResult, Status
 from sealpass.bench.qualification.verdict import Verdict, judge, overall

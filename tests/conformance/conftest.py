@@ -2,6 +2,8 @@
 """Every test of this folder runs on every device that plays the role it asks for. ``--key-uri URI`` adds a real one."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,7 @@ from sealpass.backends.pkcs11.rsa_key import RsaTokenKey
 from sealpass.backends.registry import open_key
 from sealpass.core.protocols import Key, Unwrapper, as_unwrapper
 from tests.conformance.devices import SEALING, UNWRAPPING, SealingDevice, UnwrappingDevice, given
+from tests.keystore.make_stores import KEY_PASSWORDS, STORE_PASSWORD
 from tests.support.kms_emulator import KmsEmulator
 
 
@@ -33,6 +36,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("device", devices, scope="session")
     if "sealing_device" in metafunc.fixturenames:
         metafunc.parametrize("sealing_device", SEALING, ids=lambda device: device.id, scope="session")
+
+
+@pytest.fixture(scope="session")
+def store_passwords(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files with the passwords of the committed key stores, by the name of what they open."""
+    folder = tmp_path_factory.mktemp("store-passwords")
+    for name, password in {"store": STORE_PASSWORD, **KEY_PASSWORDS}.items():
+        (folder / name).write_text(password)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +74,10 @@ def uri(device: UnwrappingDevice, request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def key(uri: str) -> Iterator[Unwrapper]:
     """The key, open, with failures released at once; the token is checked for leftovers."""
-    with open_key(uri, failure_floor=0) as opened, open_key(uri) as witness:
+    with ExitStack() as stack:
+        opened = stack.enter_context(open_key(uri, failure_floor=0))
+        # A second key, because a test may close the first; only a token has objects that could stay behind.
+        witness = stack.enter_context(open_key(uri)) if isinstance(opened, RsaTokenKey) else None
         before = _objects(witness)
         yield as_unwrapper(opened)
         assert _objects(witness) == before, "the test left objects in the token"
@@ -74,8 +89,8 @@ def sealing_uri(sealing_device: SealingDevice, request: pytest.FixtureRequest) -
     return sealing_device.uri(request)
 
 
-def _objects(key: Key) -> int:
-    """How many objects, session objects included, a token shows; the other devices hold nothing for us."""
+def _objects(key: Key | None) -> int:
+    """How many objects, session objects included, the token shows."""
     if not isinstance(key, RsaTokenKey):
         return 0
     with key._connection.own_session() as session:

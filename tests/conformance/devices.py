@@ -100,6 +100,23 @@ def _in_kms(way: str, kind: str) -> UriOf:
     return uri
 
 
+STORES = Path(__file__).parents[1] / "keystore" / "stores"
+
+
+def _in_store(name: str, alias: str, key_id: str | None = None) -> UriOf:
+    """An entry of a committed key store that keytool wrote; the passwords come from files of this worker's."""
+
+    def uri(request: pytest.FixtureRequest) -> str:
+        passwords: Path = request.getfixturevalue("store_passwords")
+        key_password = "store" if name.endswith(".p12") else alias  # keytool gives PKCS #12 entries the store's
+        sources = f"store-pass-source=file:{passwords / 'store'}&key-pass-source=file:{passwords / key_password}"
+        named = f";key-id={key_id}" if key_id else ""
+        return f"keystore:path={STORES / name};alias={alias}{named}?{sources}"
+
+    return uri
+
+
+_STORE_BY_FORMAT = {"jks": "store.jks", "jceks": "store.jceks", "pkcs12": "modern.p12", "pkcs12-legacy": "legacy.p12"}
 UNWRAPPING = (
     UnwrappingDevice("software", _software, matrix.SOFTWARE_RSA),
     UnwrappingDevice("softhsm2-native", _in_token("softhsm2", UnwrapMode.NATIVE), matrix.SOFTHSM2_NATIVE),
@@ -113,6 +130,10 @@ UNWRAPPING = (
     UnwrappingDevice("nss-in-token", _in_token("nss", UnwrapMode.IN_TOKEN), matrix.NSS_IN_TOKEN),
     UnwrappingDevice("opencryptoki", _in_token("opencryptoki", UnwrapMode.NATIVE), matrix.OPENCRYPTOKI_NATIVE),
     UnwrappingDevice("p11-kit-remote", _in_token("p11_kit", UnwrapMode.NATIVE), matrix.P11_KIT_NATIVE),
+    *(
+        UnwrappingDevice(f"keystore-{kind}", _in_store(name, "rsa-2048"), matrix.KEYSTORE_RSA)
+        for kind, name in _STORE_BY_FORMAT.items()
+    ),
     UnwrappingDevice("kms-in-process", _in_kms("kms_in_process", "rsa"), matrix.AWSKMS_RSA),
     UnwrappingDevice("kms-over-http", _in_kms("kms_over_http", "rsa"), matrix.AWSKMS_RSA),
 )
@@ -121,6 +142,11 @@ SEALING = (
     *(SealingDevice("software", bits, _aes_in_file(bits), matrix.SOFTWARE_AES) for bits in _GCM_BITS),
     *(SealingDevice("softhsm2", bits, _aes_in_token("softhsm2", bits), matrix.SOFTHSM2_AES) for bits in _GCM_BITS),
     *(SealingDevice("nss", bits, _aes_in_token("nss", bits), matrix.NSS_AES) for bits in _GCM_BITS),
+    *(
+        SealingDevice(f"keystore-{kind}", 256, _in_store(name, "aes-256", key_id="records-1"), matrix.KEYSTORE_AES)
+        for kind, name in _STORE_BY_FORMAT.items()
+        if kind != "jks"  # which holds no secret keys
+    ),
     SealingDevice("kms-in-process", 256, _in_kms("kms_in_process", "symmetric"), matrix.AWSKMS_SYMMETRIC),
     SealingDevice("kms-over-http", 256, _in_kms("kms_over_http", "symmetric"), matrix.AWSKMS_SYMMETRIC),
 )

@@ -11,7 +11,15 @@ from tests.support.soft_tokens import SoftToken
 
 
 @pytest.fixture(
-    params=[(kind, mode) for kind in ("softhsm2", "nss") for mode in UnwrapMode if mode != "software"], ids=str
+    params=[
+        ("softhsm2", UnwrapMode.NATIVE),
+        ("softhsm2", UnwrapMode.IN_TOKEN),
+        ("nss", UnwrapMode.NATIVE),
+        ("nss", UnwrapMode.IN_TOKEN),
+        ("opencryptoki", UnwrapMode.NATIVE),
+        ("p11_kit", UnwrapMode.NATIVE),
+    ],
+    ids=str,
 )
 def uri(request: pytest.FixtureRequest) -> str:
     """A key of each soft token in each mode."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sealpass.core.errors import ConfigError
-from sealpass.softhsm.modules import SOFTHSM2, find_module
+from sealpass.softhsm.modules import OPENCRYPTOKI, P11_KIT_CLIENT, SOFTHSM2, SoftModule, find_module
 
 
 def plant(root: Path, *names: str) -> None:
@@ -18,19 +18,23 @@ def plant(root: Path, *names: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "place",
+    ("module", "place"),
     [
-        "usr/lib/softhsm/libsofthsm2.so",
-        "usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
-        "usr/lib64/pkcs11/libsofthsm2.so",
-        "opt/homebrew/lib/softhsm/libsofthsm2.so",
+        (SOFTHSM2, "usr/lib/softhsm/libsofthsm2.so"),
+        (SOFTHSM2, "usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so"),
+        (SOFTHSM2, "usr/lib64/pkcs11/libsofthsm2.so"),
+        (SOFTHSM2, "opt/homebrew/lib/softhsm/libsofthsm2.so"),
+        (OPENCRYPTOKI, "usr/lib/s390x-linux-gnu/pkcs11/libopencryptoki.so"),
+        (OPENCRYPTOKI, "usr/lib64/pkcs11/libopencryptoki.so"),
+        (P11_KIT_CLIENT, "usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so"),
+        (P11_KIT_CLIENT, "usr/lib/pkcs11/p11-kit-client.so"),
     ],
-    ids=["debian and alpine", "multiarch", "fedora", "homebrew"],
+    ids=lambda value: value if isinstance(value, str) else value.name,
 )
-def test_the_module_is_found_where_distributions_put_it(tmp_path: Path, place: str) -> None:
+def test_the_module_is_found_where_distributions_put_it(tmp_path: Path, module: SoftModule, place: str) -> None:
     """Each distribution's place is looked at."""
     plant(tmp_path, place)
-    assert find_module(SOFTHSM2, root=tmp_path) == tmp_path / place
+    assert find_module(module, root=tmp_path) == tmp_path / place
 
 
 @pytest.mark.parametrize(
@@ -48,6 +52,15 @@ def test_a_missing_module_names_the_command_of_this_machine(tmp_path: Path, inst
     with pytest.raises(ConfigError) as caught:
         find_module(SOFTHSM2, root=tmp_path)
     assert caught.value.hint == command
+
+
+def test_an_installer_without_the_package_is_not_named(tmp_path: Path) -> None:
+    """Where this machine's installer has no such package, those that have one are named."""
+    plant(tmp_path, "sbin/apk")
+    with pytest.raises(ConfigError) as caught:
+        find_module(OPENCRYPTOKI, root=tmp_path)
+    assert caught.value.hint.count(" or ") == 1
+    assert "apk" not in caught.value.hint
 
 
 def test_without_a_known_installer_all_commands_are_named(tmp_path: Path) -> None:

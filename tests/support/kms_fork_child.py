@@ -7,6 +7,7 @@ the backend, as a busy server's threads do.
 
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from sealpass.backends.awskms.symmetric_key import KmsSymmetricKey
 from sealpass.backends.registry import open_key
 from sealpass.core import encrypt, jwe
 from sealpass.core.protocols import Key
+
+_CHILD_SECONDS = 20
 
 
 def _outcome(use: Callable[[], bool]) -> str:
@@ -55,6 +58,7 @@ def _in_child(work: Callable[[], dict[str, str]]) -> dict[str, str]:
     held.wait()
     pid = os.fork()
     if pid == 0:
+        signal.alarm(_CHILD_SECONDS)  # one that waits for a lock for ever must not outlive the test
         os.close(reading)
         os.write(writing, json.dumps(work()).encode())
         os._exit(0)

@@ -377,7 +377,7 @@ def test_late_sealing_does_not_start(aes: Key) -> None:
     assert isinstance(aes, Sealer)
     assert isinstance(aes, Opener)
     with pytest.raises(BackendUnavailable):
-        aes.seal(b"x", b"", Deadline(0.0))
+        aes.seal(b"x", b"user", Deadline(0.0))
     with pytest.raises(BackendUnavailable):
         aes.open_sealed(Sealed("A256GCM", bytes(12), bytes(16)), b"", Deadline(0.0))
 

@@ -1,24 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """A contract case: a token that a sender could send, and what has to happen to it and to its nonce."""
 
-import dataclasses
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from sealpass.bench.qualification import crafting
-from sealpass.bench.qualification.device import Subject
-from sealpass.core.contract import E2eeInformation, UnwrapperRing, announce, unwrap_password
-from sealpass.core.deadline import Deadline
+from sealpass.bench.qualification.flow import Flow
 from sealpass.core.errors import RejectReason
-from sealpass.core.nonces import DEFAULT_LIFETIME_SECONDS, Purpose
-from sealpass.core.profile import Profile
+from sealpass.core.nonces import DEFAULT_LIFETIME_SECONDS
 
-SESSION = "qualification"
-PATIENCE_SECONDS = 30.0
-"""How long a case waits for a session of the device."""
+GONE_SECONDS = 1e-6
+"""A nonce of this life has expired before its token is made: one RSA encryption takes longer."""
 
 
 class Outcome(StrEnum):
@@ -58,7 +51,7 @@ FAILS = Expected(Outcome.FAILED, NonceRule.SPENT)
 
 
 def refused(reason: RejectReason) -> Expected:
-    """Rejected by form, size or header: the nonce stays."""
+    """Rejected by form, size or header, or with no nonce of its own to spend: the nonce stays."""
     return Expected(Outcome.REJECTED, NonceRule.KEPT, reason)
 
 
@@ -67,118 +60,23 @@ def refused_late(reason: RejectReason) -> Expected:
     return Expected(Outcome.REJECTED, NonceRule.SPENT, reason)
 
 
-class Flow:
-    """One announced nonce, and what a sender needs to answer it well or badly."""
-
-    def __init__(
-        self, subject: Subject, *, password: str | None = None, lifetime: float = DEFAULT_LIFETIME_SECONDS
-    ) -> None:
-        self.subject = subject
-        self.password = secrets.token_urlsafe(12) if password is None else password
-        """What the token should give (secret)."""
-        self.information: E2eeInformation = announce(
-            subject.ring, subject.profile, subject.nonces, SESSION, Purpose.CHECK, lifetime=lifetime
-        )
-
-    @property
-    def profile(self) -> Profile:
-        """The profile under which the nonce was announced."""
-        return self.subject.profile
-
-    def new(self) -> "Flow":
-        """Another flow of the same subject."""
-        return Flow(self.subject)
-
-    def header(self, **changes: Any) -> dict[str, Any]:
-        """The members of the right header, with changes; a change to None removes the member."""
-        members = {
-            "alg": self.information.alg,
-            "enc": self.information.enc,
-            "kid": self.information.public_key.kid,
-            "nonce": self.information.nonce,
-        } | changes
-        return {name: value for name, value in members.items() if value is not None}
-
-    def payload(self) -> bytes:
-        """The right payload."""
-        return self.profile.write_payload(self.password)
-
-    def pad(self, payload: bytes) -> bytes:
-        """A wrong payload of the right length, so that nothing but its content is wrong."""
-        return payload + b" " * (-len(payload) % 64)
-
-    def parts(
-        self,
-        header: bytes | dict[str, Any] | None = None,
-        payload: bytes | None = None,
-        *,
-        cek: bytes | None = None,
-        encrypted_key: bytes | None = None,
-        iv_bytes: int = 12,
-    ) -> crafting.Parts:
-        """The five parts; whatever is not given is right."""
-        members = self.header() if header is None else header
-        octets = members if isinstance(members, bytes) else crafting.write_header(members)
-        key = crafting.new_cek(self.subject.content_encryption) if cek is None else cek
-        return crafting.seal(
-            octets,
-            self.encrypt_key(key) if encrypted_key is None else encrypted_key,
-            key,
-            self.payload() if payload is None else payload,
-            iv_bytes,
-        )
-
-    def token(self, header: bytes | dict[str, Any] | None = None, payload: bytes | None = None) -> str:
-        """A token that is right but for what is given."""
-        return self.parts(header, payload).compact()
-
-    def with_key(self, make: Callable[[bytes], bytes]) -> str:
-        """A token whose encrypted key is what ``make`` does of the CEK."""
-        cek = crafting.new_cek(self.subject.content_encryption)
-        return self.parts(cek=cek, encrypted_key=make(cek)).compact()
-
-    def encrypt_key(self, cek: bytes) -> bytes:
-        """The right encrypted key."""
-        return crafting.encrypt_key(self.subject.public_key, self.subject.oaep, cek)
-
-    def open(
-        self,
-        token: str | bytes,
-        *,
-        session: str = SESSION,
-        purpose: Purpose = Purpose.CHECK,
-        ring: UnwrapperRing | None = None,
-    ) -> str:
-        """Send a token through the public API; answers the password (secret)."""
-        return unwrap_password(
-            token,
-            self.subject.ring if ring is None else ring,
-            self.profile,
-            self.subject.nonces,
-            session,
-            purpose,
-            deadline=Deadline.after(PATIENCE_SECONDS),
-        )
-
-    def nonce_rule(self) -> NonceRule:
-        """Whether the nonce was spent; looking spends it."""
-        return NonceRule.SPENT if self.subject.nonces.consume(self.information.nonce) is None else NonceRule.KEPT
-
-
-Make = Callable[[Flow], str | bytes]
-Open = Callable[[Flow, str | bytes], str]
+# Contravariant: a case that does with any flow is a case for the flows of each dialect.
+F_contra = TypeVar("F_contra", bound=Flow, contravariant=True)
+Make = Callable[[F_contra], Any]
+"""Makes a token: text or octets, but for the few cases that are about something else."""
+Open = Callable[[F_contra, Any], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class Case(Generic[F_contra]):
     """One line of the contract (the catalogue's id plus a letter where one line has several)."""
 
     id: str
     title: str
     reference: str
     expected: Expected
-    make: Make
-    open: Open = Flow.open
+    make: Make[F_contra]
+    open: Open[F_contra] = Flow.open
     password: str | None = None
     """The password to send where the case is about it; otherwise a random one."""
     lifetime: float = DEFAULT_LIFETIME_SECONDS
@@ -197,8 +95,3 @@ def flip(octets: bytes, position: int, mask: int = 1) -> bytes:
     changed = bytearray(octets)
     changed[position] ^= mask
     return bytes(changed)
-
-
-def changed(parts: crafting.Parts, **values: bytes) -> str:
-    """The token of ``parts`` with some of them replaced, not sealed again."""
-    return dataclasses.replace(parts, **values).compact()

@@ -1,22 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Catalogue P: what a token holds, once it is open."""
+"""Catalogue P, the part of compact JWE: the JSON that a token holds, once it is open."""
 
 import json
 from collections.abc import Callable, Iterator
 
-from sealpass.bench.qualification.cases.case import FAILS, OPENS, Case, Make, refused
+from sealpass.bench.qualification.cases.case import FAILS, OPENS, Case, Make
 from sealpass.bench.qualification.device import Subject
-from sealpass.core.errors import RejectReason
+from sealpass.bench.qualification.flow import JweFlow
 
 _JSON = "RFC 8259 §4, §8.1; RFC 7493 §2"
-_TEXT = "RFC 8265 §4.2: never changed, never trimmed"
 
 
-def cases(subject: Subject) -> Iterator[Case]:
+def cases(subject: Subject) -> Iterator[Case[JweFlow]]:
     """The cases of this part for a key under a profile."""
-    yield from _passwords()
     yield from _broken()
-    exact = subject.jwe_profile.exact_payload
+    exact = JweFlow.profile_of(subject).exact_payload
     yield Case(
         "P7",
         "an extra member beside the password" + ("" if exact else ", which the profile allows"),
@@ -33,44 +31,7 @@ def cases(subject: Subject) -> Iterator[Case]:
     )
 
 
-def _passwords() -> Iterator[Case]:
-    composed = "Zu\u0308rich-A\u030a"
-    texts: tuple[tuple[str, str, str], ...] = (
-        ("P4a", "umlauts, composed (NFC)", "Z\u00fcrich-\u00c5"),
-        ("P4b", "umlauts, decomposed (NFD)", composed),
-        ("P4c", "Turkish dotless and dotted i", "\u0131\u0130iI"),
-        ("P4d", "full-width letters", "\uff50\uff41\uff53\uff53"),
-        ("P4e", "an emoji joined by ZWJ", "\U0001f469\u200d\U0001f4bb"),
-        ("P4f", "right-to-left text with a direction mark", "\u05e1\u05d9\u05e1\u05de\u05d4\u200f1"),
-        ("P5a", "spaces in front and behind", "  leading and trailing  "),
-        ("P5b", "a NUL inside", "before\0after"),
-        ("P5c", "control characters", "\x01\t\r\n\x1f\x7f"),
-        ("P5d", "one character", "x"),
-        ("P5e", "nothing at all", ""),
-        ("P5f", "quotes and backslashes", '"\\/\u2028{}'),
-    )
-    for name, title, password in texts:
-        yield Case(name, f"a password of {title}", _TEXT, OPENS, lambda flow: flow.token(), password=password)
-    for letter, size in zip("abcde", (64, 72, 73, 128, 4096), strict=True):
-        yield Case(
-            f"P6{letter}",
-            f"a password of {size} bytes",
-            "NIST SP 800-63B-4 §3.1.1.2: no truncation",
-            OPENS,
-            lambda flow: flow.token(),
-            password="".join(chr(33 + position % 90) for position in range(size)),
-        )
-    yield Case(
-        "P6f",
-        "a password of 1 MiB",
-        "the contract: tokens of at most 8 KiB",
-        refused(RejectReason.SIZE),
-        lambda flow: flow.token(),
-        password="x" * 1_048_576,
-    )
-
-
-def _broken() -> Iterator[Case]:
+def _broken() -> Iterator[Case[JweFlow]]:
     payloads: tuple[tuple[str, str, Callable[[str], bytes]], ...] = (
         ("P1a", "password twice", lambda password: b'{"password":"other","password":%s}' % _quoted(password)),
         (
@@ -102,7 +63,7 @@ def _broken() -> Iterator[Case]:
         yield Case(name, f"payload: {title}", _JSON, FAILS, _written(write))
 
 
-def _written(write: Callable[[str], bytes]) -> Make:
+def _written(write: Callable[[str], bytes]) -> Make[JweFlow]:
     return lambda flow: flow.token(payload=flow.pad(write(flow.password)))
 
 

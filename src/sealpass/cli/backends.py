@@ -12,8 +12,8 @@ from sealpass.cli.options import json_option
 from sealpass.cli.output import write_result
 from sealpass.cli.table import render
 
-PACKAGES = {"software": None, "pkcs11": "pkcs11"}
-"""The Python package that a scheme needs, in the extra of the scheme's own name."""
+PACKAGES = {"software": None, "pkcs11": "pkcs11", "awskms": "boto3", "keystore": "jks"}
+"""The module that a scheme imports first, of the extra of the scheme's own name."""
 
 
 @click.command(cls=Command, examples=("sealpass backends", "sealpass backends --json"))

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Making and listing keys in AWS KMS, and pointing aliases at them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+from sealpass.backends.awskms.client import Connection, connect, leave, member
+from sealpass.backends.awskms.kms_key import RSA_SPECS, SYMMETRIC, USAGE, Metadata, describe_key
+from sealpass.backends.awskms.rsa_key import get_public_key
+from sealpass.backends.awskms.settings import KeyName, Settings, require_key_name
+from sealpass.core.capabilities import UnwrapMode
+from sealpass.core.errors import (
+    AuthenticationFailed,
+    ConfigError,
+    Error,
+    KeyNotFound,
+    OperatorError,
+    UnsupportedAlgorithm,
+)
+from sealpass.core.jwk import PublicJwk
+from sealpass.core.protocols import KeyListing
+from sealpass.core.uri import KeyUri
+
+# CreateKey answers when the pair is made, which takes longer than a login may. Giving up early leaves a key that
+# nobody knows of, and that costs money.
+LEAST_READ_TIMEOUT = 30.0
+DELETION_DAYS = 7
+"""The least that KMS allows."""
+_AES_BITS = 256
+_PAGE = 1000
+
+
+class KmsKeyMaker:
+    """:class:`~sealpass.core.protocols.KeyMaker` and AliasPointer for the account and Region of a URI."""
+
+    def __init__(self, uri: KeyUri) -> None:
+        self._uri = uri
+        self._name = KeyName.of(uri)
+        settings = Settings.of(uri)
+        self._settings = replace(settings, read_timeout=max(settings.read_timeout, LEAST_READ_TIMEOUT))
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        connection = connect(self._settings)
+        try:
+            yield connection
+        finally:
+            leave(connection)
+
+    # -- making ---------------------------------------------------------------------------------------------------
+
+    def create_rsa(self, bits: int, mode: UnwrapMode, *, self_signed: bool = False) -> KeyUri:
+        """See :class:`~sealpass.core.protocols.KeyMaker`."""
+        spec = f"RSA_{bits}"
+        if spec not in RSA_SPECS:
+            raise ConfigError(f"an RSA key in AWS KMS has {', '.join(map(str, RSA_SPECS.values()))} bits")
+        if mode is not UnwrapMode.NATIVE:
+            raise UnsupportedAlgorithm(
+                f"AWS KMS has no {mode} mode: it hands the content key to us", hint="leave out --mode"
+            )
+        if self_signed:
+            raise UnsupportedAlgorithm("AWS KMS holds no certificates", hint="leave out --self-signed")
+        return self._create(spec)
+
+    def create_aes(self, bits: int) -> KeyUri:
+        """See :class:`~sealpass.core.protocols.KeyMaker`."""
+        if bits != _AES_BITS:
+            raise UnsupportedAlgorithm("a symmetric key of AWS KMS has 256 bits", hint="use --aes 256")
+        return self._create(SYMMETRIC)
+
+    def import_rsa(self, pem: bytes, mode: UnwrapMode, *, self_signed: bool = False) -> KeyUri:
+        """AWS KMS imports key material in a procedure of its own; raises UnsupportedAlgorithm."""
+        del pem, mode, self_signed
+        raise UnsupportedAlgorithm(
+            "sealpass does not import keys into AWS KMS",
+            hint="make one with 'sealpass keys create'; what was once in a file no device can protect any more",
+        )
+
+    def _create(self, spec: str) -> KeyUri:
+        alias = None if self._name is None else self._alias()
+        with self._connection() as connection:
+            if self._name is not None and _find(connection, self._name.text) is not None:
+                raise ConfigError(
+                    "the alias exists already",
+                    hint="use it as it is, choose another alias/NAME, or move it to a new key",
+                )
+            answer = connection.call("CreateKey", KeySpec=spec, KeyUsage=USAGE, Description="sealpass")
+            key_id = str(member(member(answer, "KeyMetadata", "CreateKey"), "KeyId", "CreateKey"))
+            if alias is None:
+                return self._uri.replace(path={"key-id": key_id.encode("ascii")})
+            with _undoing(connection, key_id):
+                connection.call("CreateAlias", AliasName=alias, TargetKeyId=key_id)
+            return self._uri
+
+    def _alias(self) -> str:
+        """The alias that the URI names; raises ConfigError where it names something else, or one of AWS's own."""
+        alias = None if self._name is None else self._name.alias
+        if alias is None:
+            raise ConfigError(
+                "awskms: the key-id of the URI is not an alias; AWS itself chooses the ids of keys",
+                hint="write key-id=alias/NAME",
+            )
+        if alias.startswith("alias/aws/"):
+            raise ConfigError("awskms: aliases that begin with alias/aws/ are reserved for AWS")
+        return alias
+
+    # -- pointing -------------------------------------------------------------------------------------------------
+
+    def point_alias(self, target: KeyUri) -> KeyUri:
+        """See :class:`~sealpass.core.protocols.AliasPointer`."""
+        alias = self._alias()
+        if target.scheme != self._uri.scheme:
+            raise ConfigError("an alias of AWS KMS points to a key of AWS KMS")
+        target_name, target_region = require_key_name(target), Settings.of(target).region
+        with self._connection() as connection:
+            if target_region not in (None, connection.region):
+                raise ConfigError("an alias and its key are in one Region, and these URIs name two")
+            key = describe_key(connection, target_name.text)
+            key.check_working()
+            old = _find(connection, self._uri.require("key-id"))
+            if old is None:
+                connection.call("CreateAlias", AliasName=alias, TargetKeyId=key.arn)
+            elif (old.spec, old.usage) != (key.spec, key.usage):
+                raise ConfigError(
+                    f"the alias names a key of {old.spec} for {old.usage}, the new one is {key.spec} for {key.usage}",
+                    hint="make a key of the same kind, or use another alias",
+                )
+            elif old.arn != key.arn:
+                connection.call("UpdateAlias", AliasName=alias, TargetKeyId=key.arn)
+        return self._uri
+
+    # -- listing --------------------------------------------------------------------------------------------------
+
+    def list_keys(self) -> Iterator[KeyListing]:
+        """See :class:`~sealpass.core.protocols.KeyMaker`.
+
+        Without ``key-id``: a ListKeys for every 1000 keys of the account, then a DescribeKey for each, and a
+        GetPublicKey for each RSA key. Keys that the credentials may not describe are left out.
+        """
+        # Not lazy: a caller who stops half-way would keep the connection.
+        with self._connection() as connection:
+            if self._name is not None:
+                return iter([_listing(connection, self._uri, describe_key(connection, self._name.text))])
+            return iter(
+                [
+                    _listing(connection, self._uri.replace(path={"key-id": key.key_id.encode("ascii")}), key)
+                    for key in _usable_keys(connection)
+                ]
+            )
+
+
+def _find(connection: Connection, name: str) -> Metadata | None:
+    try:
+        return describe_key(connection, name)
+    except KeyNotFound:
+        return None
+
+
+@contextmanager
+def _undoing(connection: Connection, key_id: str) -> Iterator[None]:
+    """Schedule the deletion of a new key where what follows fails, and say so in the error."""
+    try:
+        yield
+    except BaseException as error:
+        fate = f"could not be scheduled for deletion: delete {key_id} by hand"
+        with suppress(OperatorError):
+            connection.call("ScheduleKeyDeletion", KeyId=key_id, PendingWindowInDays=DELETION_DAYS)
+            fate = f"will be deleted in {DELETION_DAYS} days"
+        if isinstance(error, Error):
+            error.args = (f"{error}; the new key {fate}",)
+        raise
+
+
+def _pages(connection: Connection) -> Iterator[list[dict[str, Any]]]:
+    marker: dict[str, Any] = {}
+    while True:
+        answer = connection.call("ListKeys", Limit=_PAGE, **marker)
+        yield answer.get("Keys", [])
+        if not answer.get("Truncated"):
+            return
+        marker = {"Marker": member(answer, "NextMarker", "ListKeys")}
+
+
+def _usable_keys(connection: Connection) -> list[Metadata]:
+    """The keys that can be opened; raises AuthenticationFailed where not a single one may be described."""
+    described: list[Metadata] = []
+    denied: AuthenticationFailed | None = None
+    for page in _pages(connection):
+        for entry in page:
+            try:
+                described.append(describe_key(connection, str(entry.get("KeyArn"))))
+            except AuthenticationFailed as error:  # the key's own policy leaves us out
+                denied = error
+            except KeyNotFound:
+                continue  # deleted meanwhile
+    if denied is not None and not described:
+        raise denied
+    is_ours: Callable[[Metadata], bool] = lambda key: (  # noqa: E731 - reads best beside its one use
+        key.manager == "CUSTOMER"
+        and key.usage == USAGE
+        and key.state == "Enabled"
+        and (key.spec == SYMMETRIC or key.spec in RSA_SPECS)
+    )
+    return list(filter(is_ours, described))
+
+
+def _listing(connection: Connection, uri: KeyUri, key: Metadata) -> KeyListing:
+    if key.spec == SYMMETRIC:
+        return KeyListing(uri, f"AES-{_AES_BITS}", key.key_id)
+    if key.spec not in RSA_SPECS or key.usage != USAGE:
+        return KeyListing(uri, key.spec, None)
+    _, public_key = get_public_key(connection, key.arn)
+    thumbprint = PublicJwk.from_public_key(public_key).kid
+    return KeyListing(uri, f"RSA-{RSA_SPECS[key.spec]}", thumbprint, (UnwrapMode.NATIVE,))

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what boto3 raises to the errors of sealpass.
+
+KMS's answers are told apart by the string of their code: its model has no ThrottlingException, and a typed class
+exists only for modelled ones. No text of an answer is repeated: it may quote what was sent.
+"""
+
+import re
+
+from botocore import exceptions as boto
+
+from sealpass.core.errors import (
+    AuthenticationFailed,
+    BackendUnavailable,
+    ConfigError,
+    Error,
+    KeyNotFound,
+    UnsupportedAlgorithm,
+)
+
+
+class CiphertextRefused(Exception):
+    """KMS does not open a ciphertext. Inside this package only: keys turn it into their answer for bad input."""
+
+
+class Throttled(BackendUnavailable):
+    """KMS is there, and has no time for us. A class of its own because a probe must not take it for absence."""
+
+
+THROTTLING = frozenset(
+    {
+        # As botocore.retries.standard has them, but for LimitExceededException: of KMS that is a full account.
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
+)
+_CIPHERTEXT = frozenset({"InvalidCiphertextException", "IncorrectKeyException"})
+_TRANSIENT = frozenset(
+    {
+        "DependencyTimeoutException",
+        "InternalFailure",
+        "InternalServerError",
+        "KMSInternalException",
+        "KeyUnavailableException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+    }
+)
+_CREDENTIALS = frozenset(
+    {
+        "AuthFailure",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "IncompleteSignatureException",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "OptInRequired",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "NotAuthorized", "NotAuthorizedException"})
+_WRONG = frozenset(
+    {
+        "InvalidAliasNameException",
+        "InvalidArnException",
+        "InvalidGrantTokenException",
+        "MalformedPolicyDocumentException",
+        "ValidationError",
+        "ValidationException",
+    }
+)
+_UNSUPPORTED = frozenset({"InvalidKeyUsageException", "UnsupportedOperationException"})
+_PENDING = re.compile(r"pending|PendingDeletion|PendingImport", re.IGNORECASE)
+_CODE = re.compile(r"[A-Za-z0-9.]{1,64}\Z")
+_SERVER_ERROR = 500
+
+_NO_CREDENTIALS = (
+    boto.NoCredentialsError,
+    boto.PartialCredentialsError,
+    boto.CredentialRetrievalError,
+    boto.NoAuthTokenError,
+    boto.TokenRetrievalError,
+    boto.MetadataRetrievalError,
+    boto.RefreshWithMFAUnsupportedError,
+    boto.SSOError,
+    boto.UnknownCredentialError,
+)
+_CONFIGURATION = (
+    boto.ConfigParseError,
+    boto.ConfigNotFound,
+    boto.BaseEndpointResolverError,
+    boto.EndpointProviderError,
+    boto.InvalidConfigError,
+    boto.InvalidDefaultsMode,
+    boto.InvalidEndpointConfigurationError,
+    boto.InvalidProxiesConfigError,
+    boto.InvalidRegionError,
+    boto.InvalidRetryConfigurationError,
+    boto.ParamValidationError,
+    boto.UnknownRegionError,
+)
+_CREDENTIALS_HINT = (
+    "boto3 looks in its usual places: environment, shared files (aws-profile=… picks a profile), SSO, container, "
+    "instance; 'aws sts get-caller-identity' shows what it finds"
+)
+
+
+def translate(error: Exception, operation: str, spent: float) -> Error | CiphertextRefused:
+    """The error to raise for ``error``, which came from ``operation`` after ``spent`` seconds."""
+    if isinstance(error, boto.ClientError):
+        return _answer(error, operation, spent)
+    return _before_an_answer(error, operation, spent)
+
+
+def _answer(error: boto.ClientError, operation: str, spent: float) -> Error | CiphertextRefused:
+    details = error.response.get("Error", {})
+    code, message = str(details.get("Code", "")), str(details.get("Message", ""))
+    shown = code if _CODE.match(code) else "a code of its own"
+    if code in THROTTLING:
+        return Throttled(
+            f"AWS KMS had no capacity for {operation} ({shown}), for {spent:.1f} s",
+            retryable=True,
+            hint="the account's request quota of the Region is used up; see docs/awskms.md",
+        )
+    if error.operation_name != operation:  # boto3 asked another service on the way, to assume a role
+        return AuthenticationFailed(
+            f"boto3 gets no credentials for AWS KMS: {error.operation_name} said {shown}", hint=_CREDENTIALS_HINT
+        )
+    if code in _CIPHERTEXT:
+        return CiphertextRefused()
+    if found := _refusal(code, shown, operation):
+        return found
+    return _trouble(code, shown, message, operation, error)
+
+
+def _refusal(code: str, shown: str, operation: str) -> Error | None:
+    """What an operator must put right in a URI, a policy or the credentials."""
+    if code == "NotFoundException":
+        return KeyNotFound(
+            "AWS KMS has no such key or alias in this account and Region", hint="check key-id and region of the URI"
+        )
+    if code in _DENIED:
+        return AuthenticationFailed(
+            f"AWS KMS refuses {operation} to these credentials ({shown})",
+            hint=f"key policy or IAM policy must allow kms:{operation} on this key; docs/awskms.md has the whole "
+            "policy. A key of another account that is not there looks the same",
+        )
+    if code in _CREDENTIALS:
+        return AuthenticationFailed(
+            f"AWS KMS does not accept the credentials ({shown})",
+            hint="they may be expired, disabled or mistyped, or this machine's clock is wrong; " + _CREDENTIALS_HINT,
+        )
+    if code == "AlreadyExistsException":
+        return ConfigError("the alias exists already", hint="use it as it is, or choose another alias/NAME")
+    if code in _UNSUPPORTED:
+        return UnsupportedAlgorithm(
+            f"the key is not made for {operation} ({shown})", hint="sealpass needs the key usage ENCRYPT_DECRYPT"
+        )
+    if code in _WRONG:
+        return ConfigError(f"AWS KMS does not take the parameters of {operation} ({shown})")
+    return None
+
+
+def _trouble(code: str, shown: str, message: str, operation: str, error: boto.ClientError) -> BackendUnavailable:
+    """What is wrong with the key's state or with KMS itself."""
+    if code == "DisabledException":
+        return BackendUnavailable(
+            f"the key is disabled: AWS KMS refuses {operation}", retryable=False, hint="enable it with kms:EnableKey"
+        )
+    if code == "KMSInvalidStateException":
+        # Pending deletion or import stays until somebody acts; what a custom key store says may pass.
+        pending = bool(_PENDING.search(message))
+        return BackendUnavailable(
+            f"the key's state does not allow {operation}" + (": it is pending deletion or import" if pending else ""),
+            retryable=not pending,
+            hint="see the key's state with 'aws kms describe-key'",
+        )
+    if code == "LimitExceededException":
+        return BackendUnavailable(
+            f"a resource quota of the account is reached: AWS KMS refuses {operation}",
+            retryable=False,
+            hint="ask AWS for more keys or aliases, or delete some",
+        )
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    retryable = code in _TRANSIENT or status >= _SERVER_ERROR
+    return BackendUnavailable(f"AWS KMS answered {operation} with {shown}", retryable=retryable)
+
+
+def _before_an_answer(error: Exception, operation: str, spent: float) -> Error:
+    """What went wrong on this machine or on the way."""
+    kind = type(error).__name__
+    if isinstance(error, _NO_CREDENTIALS) or kind.startswith("Login"):
+        return AuthenticationFailed(f"boto3 finds no usable credentials for AWS KMS ({kind})", hint=_CREDENTIALS_HINT)
+    if isinstance(error, boto.ProfileNotFound):
+        return ConfigError("the AWS configuration has no such profile", hint="check aws-profile and AWS_PROFILE")
+    if isinstance(error, boto.NoRegionError):
+        return no_region()
+    if isinstance(error, _CONFIGURATION):
+        return ConfigError(f"boto3 does not take its configuration ({kind})", hint="check ~/.aws/config and AWS_…")
+    if isinstance(error, boto.HTTPClientError | boto.ConnectionError):
+        return _no_way(error, spent)
+    return BackendUnavailable(f"boto3 could not do {operation} ({kind})", retryable=False)
+
+
+def _no_way(error: Exception, spent: float) -> BackendUnavailable:
+    if isinstance(error, boto.SSLError):
+        untrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
+        return BackendUnavailable(
+            "no TLS with the endpoint of AWS KMS" + (": its certificate is not trusted" if untrusted else ""),
+            retryable=not untrusted,
+            hint="behind a proxy with a certificate of its own, set AWS_CA_BUNDLE" if untrusted else None,
+        )
+    return BackendUnavailable(
+        f"AWS KMS could not be reached, or did not answer, for {spent:.1f} s ({type(error).__name__})",
+        retryable=True,
+        hint="check the network, the proxy and endpoint-url",
+    )
+
+
+def not_kms(operation: str) -> BackendUnavailable:
+    """The error for an answer that has not what KMS's answers have."""
+    return BackendUnavailable(
+        f"what answered {operation} is not AWS KMS", retryable=False, hint="check endpoint-url and any proxy"
+    )
+
+
+def no_region() -> ConfigError:
+    """The error where neither URI nor environment name a Region."""
+    return ConfigError(
+        "awskms: in which Region is the key?",
+        hint="add region=… to the URI, or set AWS_DEFAULT_REGION or the profile's region",
+    )
