@@ -12,7 +12,7 @@ from typing import Self
 from weakref import WeakSet
 
 from sealpass.backends.registry import open_key
-from sealpass.core.errors import ConfigError, OperatorError
+from sealpass.core.errors import ConfigError, OperatorError, UnsupportedAlgorithm
 from sealpass.core.protocols import FollowsAlias, Key, Opener, Sealer, Unwrapper, as_sealer, as_unwrapper
 from sealpass.core.uri import KeyUri
 
@@ -45,6 +45,11 @@ def _check_distinct(first: Key | None, second: Key) -> None:
     raise ConfigError(f"two keys of the ring have the id {second.key_id}")
 
 
+def _roles(key: Key) -> tuple[bool, bool]:
+    """Whether it unwraps, and whether it seals."""
+    return bool(key.capabilities.unwrap), bool(key.capabilities.seal)
+
+
 class KeyRing:
     """Keys by id. Thread-safe; rotation is :meth:`replace` with a new ``current`` and the old one in ``previous``.
 
@@ -52,8 +57,8 @@ class KeyRing:
     Raises what :func:`sealpass.open_key` raises, and ConfigError where two keys have one id.
 
     Where ``current`` is an alias (AWS KMS), the ring asks now and then which key it names. A new one becomes the
-    current key, and the one of before stays in the ring for as long as the ring lives. No thread does that: it
-    happens in :attr:`current` and :attr:`current_sealer`, and where a key id is not known.
+    current key, and the one of before stays in the ring for as long as the alias is its ``current``. No thread does
+    that: it happens in :attr:`current` and :attr:`current_sealer`, and where a key id is not known.
     """
 
     def __init__(
@@ -88,7 +93,10 @@ class KeyRing:
                 if first is None:
                     same = known.get(key.key_id)
                     by_id[key.key_id] = same if same is not None and same.uri == key.uri else key
-            snapshot = _Snapshot.of(next(iter(by_id.values())), by_id)
+            first_key = next(iter(by_id.values()))
+            if isinstance(first_key, FollowsAlias):  # what the alias named before it was opened again
+                by_id |= {kid: key for kid, key in known.items() if key.uri == first_key.uri and kid not in by_id}
+            snapshot = _Snapshot.of(first_key, by_id)
         except BaseException:
             for key in opened:
                 key.close()
@@ -105,7 +113,8 @@ class KeyRing:
         """Change the ring in one step; on any error the ring stays as it was.
 
         Every URI is opened again, because an alias or a file may stand for another key by now. Keys that left the
-        ring stay open until :meth:`close`: a thread may be using one.
+        ring stay open until :meth:`close`: a thread may be using one. What the alias of the current key named before
+        does not leave it, as long as that alias stays the current URI.
         """
         with self._lock:
             self._snapshot = self._load(current, previous, self._open_snapshot().by_id)
@@ -123,12 +132,26 @@ class KeyRing:
         if self._clock() - self._asked < seconds or not self._lock.acquire(blocking=False):
             return  # somebody else is asking: this thread goes on with what is known
         try:
+            self._ask()
+        finally:
+            self._lock.release()
+
+    def _ask_for_unknown_id(self, interval: float) -> None:
+        """Another process may have followed the alias already, and announced its new key.
+
+        Waits for whoever is asking at this moment: going on would refuse a good token for good.
+        """
+        with self._lock:
+            if self._clock() - self._asked >= min(ASK_AGAIN_SECONDS, interval):
+                self._ask()
+
+    def _ask(self) -> None:
+        """Holding the lock."""
+        try:
             self._asked = self._clock()
             self._follow()
         except OperatorError as error:
-            _log.warning("the alias of the current key cannot be asked, the ring stays as it is: %s", error.code)
-        finally:
-            self._lock.release()
+            _log.warning("the alias of the current key cannot be followed, the ring stays as it is: %s", error.code)
 
     def _follow(self) -> None:
         """Holding the lock. Open the key that the alias names now; the one of before stays."""
@@ -136,6 +159,9 @@ class KeyRing:
         if not isinstance(before.current, FollowsAlias) or not before.current.has_moved():
             return
         key = open_key(before.current.uri, failure_floor=self._floor)
+        if _roles(key) != _roles(before.current):  # the alias was deleted, and made again for something else
+            key.close()
+            raise UnsupportedAlgorithm("the alias names a key of another kind now")
         self._opened.append(key)
         self._snapshot = _Snapshot.of(key, {**before.by_id, key.key_id: key})
         _log.info("the alias of the current key names another key now: %s", key.key_id)
@@ -161,8 +187,7 @@ class KeyRing:
         """The unwrapping key of that id, or None."""
         found = self._open_snapshot().unwrappers.get(kid)
         if found is None and self._interval is not None:
-            # Another process may have followed the alias already, and announced the new key.
-            self._ask_after(min(ASK_AGAIN_SECONDS, self._interval))
+            self._ask_for_unknown_id(self._interval)
             found = self._open_snapshot().unwrappers.get(kid)
         return found
 
@@ -170,7 +195,7 @@ class KeyRing:
         """The key of that id that opens what it sealed, or None."""
         found = self._open_snapshot().openers.get(kid)
         if found is None and self._interval is not None:
-            self._ask_after(min(ASK_AGAIN_SECONDS, self._interval))
+            self._ask_for_unknown_id(self._interval)
             found = self._open_snapshot().openers.get(kid)
         return found
 

@@ -7,10 +7,12 @@ returned. A success is never delayed: it shows anyway.
 """
 
 import math
+import os
 import threading
 import time
 from collections.abc import Callable
 from typing import NoReturn
+from weakref import WeakSet
 
 from sealpass.core.errors import ConfigError, DecryptionFailed
 
@@ -37,6 +39,7 @@ class FailureFloor:
         self._lock = threading.Lock()
         self._failures = 0
         self._overruns = 0
+        _FLOORS.add(self)
 
     @property
     def failures(self) -> int:
@@ -63,3 +66,15 @@ class FailureFloor:
         finally:
             # Whoever calls from within an except block would otherwise find its exception chained to ours.
             failure.__context__ = None
+
+
+_FLOORS: WeakSet[FailureFloor] = WeakSet()
+
+
+def _new_locks_after_fork() -> None:
+    """A thread that is gone may hold the lock, and every failure would then wait for ever."""
+    for floor in _FLOORS:
+        floor._lock = threading.Lock()  # noqa: SLF001 - the class's own business, in one place for all its floors
+
+
+os.register_at_fork(after_in_child=_new_locks_after_fork)

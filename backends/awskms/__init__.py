@@ -49,6 +49,11 @@ def open_key(uri: KeyUri, options: OpenOptions) -> Key:
 
 def _open(uri: KeyUri, connection: Connection, name: KeyName, options: OpenOptions) -> Key:
     metadata = describe_key(connection, name.text)
+    if metadata.manager == "AWS":
+        raise UnsupportedAlgorithm(
+            "the key belongs to a service of AWS, which alone can use it",
+            hint="make one with 'sealpass keys create awskms:key-id=alias/NAME'",
+        )
     is_rsa = metadata.spec in RSA_SPECS
     if metadata.usage != USAGE or not (is_rsa or metadata.spec == SYMMETRIC):
         raise UnsupportedAlgorithm(

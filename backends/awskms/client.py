@@ -12,13 +12,16 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from sealpass.backends.awskms.refusals import no_region, not_kms, translate
+from sealpass.backends.awskms.refusals import CredentialsRefused, no_region, not_kms, translate
 from sealpass.backends.awskms.settings import Settings, check_endpoint, is_aws
 from sealpass.core.deadline import Deadline
-from sealpass.core.errors import Error
+from sealpass.core.errors import ConfigError, Error
 
 _FIRST_ERROR = 300
 _LEAST_TIMEOUT = 0.001
+
+RENEW_SECONDS = 10.0
+"""After refused credentials the chain is read again, and no more often than that: a new client costs some 0.1 s."""
 
 
 class _Unprinted(bytes):
@@ -65,6 +68,7 @@ class Connection:
         self._lock = threading.Lock()
         self._current = threading.local()
         self._client: Any = None
+        self._made = 0.0
 
     def after_fork(self) -> None:
         """In the child: a lock of its own and, at the next call, a client with connections of its own."""
@@ -82,9 +86,22 @@ class Connection:
         if client is None:
             with self._lock:
                 if self._client is None:
-                    self._client = self._make()
+                    if not self.users:  # closed under a thread that was about to call; nobody would close another one
+                        raise ConfigError("the key is closed")
+                    self._client, self._made = self._make(), time.monotonic()
                 client = self._client
         return client
+
+    def _renew(self, refused: Any) -> None:
+        """Let the next call make a client: boto3 reads credentials of environment and shared files once a client.
+
+        Ring and keys may live for months; without this only their end would let go of credentials that were rotated.
+        """
+        with self._lock:
+            if self._client is not refused or time.monotonic() - self._made < RENEW_SECONDS:
+                return
+            self._client = None
+        refused.close()  # what is under way ends; only idle connections go
 
     def _make(self) -> Any:
         try:
@@ -166,6 +183,8 @@ class Connection:
             return answer
         finally:
             self._current.failure = None
+        if isinstance(failure, CredentialsRefused):
+            self._renew(client)
         # Outside the handler, so that no SDK's exception stays attached as the context.
         raise failure
 

@@ -91,7 +91,7 @@ class KmsKeyMaker:
             if alias is None:
                 return self._uri.replace(path={"key-id": key_id.encode("ascii")})
             with _undoing(connection, key_id):
-                connection.call("CreateAlias", AliasName=alias, TargetKeyId=key_id)
+                _create_alias(connection, alias, key_id)
             return self._uri
 
     def _alias(self) -> str:
@@ -121,8 +121,8 @@ class KmsKeyMaker:
             key.check_working()
             old = _find(connection, self._uri.require("key-id"))
             if old is None:
-                connection.call("CreateAlias", AliasName=alias, TargetKeyId=key.arn)
-            elif (old.spec, old.usage) != (key.spec, key.usage):
+                _create_alias(connection, alias, key.key_id)
+            elif not _can_follow(old, key):
                 raise ConfigError(
                     f"the alias names a key of {old.spec} for {old.usage}, the new one is {key.spec} for {key.usage}",
                     hint="make a key of the same kind, or use another alias",
@@ -151,11 +151,32 @@ class KmsKeyMaker:
             )
 
 
+def _can_follow(old: Metadata, new: Metadata) -> bool:
+    """Whether an alias may move between them: same type and use, as UpdateAlias wants; a longer RSA key is welcome."""
+    return old.usage == new.usage and (old.spec == new.spec or {old.spec, new.spec} <= RSA_SPECS.keys())
+
+
 def _find(connection: Connection, name: str) -> Metadata | None:
     try:
         return describe_key(connection, name)
     except KeyNotFound:
         return None
+
+
+def _create_alias(connection: Connection, alias: str, key_id: str) -> None:
+    """Make an alias.
+
+    Where the answer was lost, the alias may be there all the same, and boto3's next attempt is told that it exists:
+    a key that its alias names already must not be taken back.
+    """
+    try:
+        connection.call("CreateAlias", AliasName=alias, TargetKeyId=key_id)
+    except OperatorError:
+        with suppress(OperatorError):
+            found = _find(connection, alias)
+            if found is not None and found.key_id == key_id:
+                return
+        raise
 
 
 @contextmanager

@@ -38,7 +38,7 @@ class Metadata:
         if self.state not in _WORKING:
             state = self.state if self.state in _STATES else "not Enabled"
             raise BackendUnavailable(
-                f"the key's state in AWS KMS is {state}",
+                f"the state of key {self.key_id} in AWS KMS is {state}",
                 retryable=state in _PASSING,
                 hint="enable the key (kms:EnableKey), or cancel its deletion, where it is still needed",
             )
@@ -86,6 +86,7 @@ class KmsKey:
         """Facts about the key by name, for people; all public."""
         return {
             "service": "AWS KMS",
+            "KMS key id": self._metadata.key_id,
             "region": self._region,
             "key spec": self._metadata.spec,
             "origin": self._metadata.origin,

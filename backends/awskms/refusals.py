@@ -27,6 +27,10 @@ class Throttled(BackendUnavailable):
     """KMS is there, and has no time for us. A class of its own because a probe must not take it for absence."""
 
 
+class CredentialsRefused(AuthenticationFailed):
+    """KMS knows no such credentials, or no longer. A class of its own because boto3's chain may have others by now."""
+
+
 THROTTLING = frozenset(
     {
         # As botocore.retries.standard has them, but for LimitExceededException: of KMS that is a full account.
@@ -164,7 +168,7 @@ def _refusal(code: str, shown: str, operation: str) -> Error | None:
             "policy. A key of another account that is not there looks the same",
         )
     if code in _CREDENTIALS:
-        return AuthenticationFailed(
+        return CredentialsRefused(
             f"AWS KMS does not accept the credentials ({shown})",
             hint="they may be expired, disabled or mistyped, or this machine's clock is wrong; " + _CREDENTIALS_HINT,
         )

@@ -4,11 +4,13 @@
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore import exceptions as boto
 
+from sealpass.backends.awskms import client
 from sealpass.backends.awskms.client import Connection, connect, leave
 from sealpass.backends.awskms.refusals import THROTTLING, CiphertextRefused, translate
 from sealpass.backends.awskms.rsa_key import KmsRsaKey
@@ -119,7 +121,7 @@ def test_what_an_operator_must_put_right(kms: KmsEmulator, key: KmsSymmetricKey,
     """Each with a next step."""
     kms.fail("Encrypt", code, 1)
     error = failure_of(key)
-    assert type(error) is kind
+    assert isinstance(error, kind)
     assert error.hint
 
 
@@ -305,6 +307,43 @@ def test_credentials_that_aws_does_not_know(
     with pytest.raises(AuthenticationFailed, match="does not accept the credentials") as caught:
         open_key(f"awskms:key-id={symmetric_arn}")
     assert "AKIA" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_rotated_credentials_are_read_again(
+    kms: KmsEmulator, symmetric_arn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key that stays open for months notices new ones in the shared file, and looks for them now and then only."""
+    path = tmp_path / "credentials"
+    right, secret = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+
+    def write(access_key: str) -> None:
+        path.write_text(f"[default]\naws_access_key_id={access_key}\naws_secret_access_key={secret}\n")
+
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    write(right)
+    with open_key(f"awskms:key-id={symmetric_arn}{ONCE}") as key:
+        assert isinstance(key, KmsSymmetricKey)
+        kms.fail("Encrypt", "ExpiredTokenException", 2)
+        first = key._connection.client
+        assert isinstance(failure_of(key), AuthenticationFailed)
+        assert key._connection.client is first, "made a moment ago"
+        monkeypatch.setattr(client, "RENEW_SECONDS", 0)
+        write("AKIAUNKNOWN000000000")
+        assert isinstance(failure_of(key), AuthenticationFailed)
+        assert "UnrecognizedClientException" in str(failure_of(key)), "the file was read again"
+        write(right)
+        assert key.seal(b"x", b"aad").ciphertext
+
+
+def test_a_call_that_comes_after_the_last_close_makes_no_client(kms: KmsEmulator, symmetric_arn: str) -> None:
+    """A thread may have looked just before; nobody would close what it opened."""
+    with open_key(f"awskms:key-id={symmetric_arn}{ONCE}") as key:
+        assert isinstance(key, KmsSymmetricKey)
+        connection = key._connection
+    with pytest.raises(ConfigError, match="closed"):
+        connection.call("DescribeKey", KeyId=symmetric_arn)
 
 
 def test_no_region_anywhere(kms: KmsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:

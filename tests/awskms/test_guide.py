@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """docs/awskms.md: its example runs, its tables are those of the code, and its policies allow just what is called."""
 
+import fnmatch
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -132,6 +133,18 @@ def test_a_policy_has_no_wild_cards_but_where_aws_wants_them(role: str) -> None:
         assert statement["Effect"] == "Allow"
         assert all(re.fullmatch(r"kms:[A-Za-z]+", action) for action in actions(statement))
         assert (statement["Resource"] == "*") == (actions(statement) <= {"kms:CreateKey", "kms:ListKeys"})
+
+
+def test_the_administrator_may_make_the_aliases_of_the_guide() -> None:
+    """Whoever follows the guide under its own policy is not refused."""
+    (allowed,) = (part["Resource"] for part in statements("Key administrator") if part["Sid"] == "Aliases")
+    assert isinstance(allowed, list)
+    pattern = r"^\$ sealpass keys create 'awskms:key-id=(alias/[a-z0-9]+);region=([a-z0-9-]+)'"
+    made = set(re.findall(pattern, GUIDE, re.MULTILINE))
+    assert len(made) == 2
+    for name, region in made:
+        arn = f"arn:aws:kms:{region}:111122223333:{name}"
+        assert any(fnmatch.fnmatchcase(arn, resource) for resource in allowed)
 
 
 @pytest.mark.usefixtures("_aliases")

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import cast
 
 import pytest
+from botocore import exceptions as boto
+from botocore.awsrequest import AWSPreparedRequest
 
 from sealpass.backends.awskms import key_making
-from sealpass.backends.awskms.client import Connection
+from sealpass.backends.awskms.client import Connection, connect, leave
 from sealpass.backends.awskms.key_making import KmsKeyMaker
 from sealpass.backends.awskms.rsa_key import KmsRsaKey
 from sealpass.backends.awskms.symmetric_key import KmsSymmetricKey
@@ -24,7 +26,7 @@ from sealpass.core.errors import (
 )
 from sealpass.core.protocols import AliasPointer
 from sealpass.core.uri import KeyUri
-from tests.support.kms_emulator import REGION, KmsEmulator
+from tests.support.kms_emulator import REGION, KmsEmulator, text
 
 NATIVE = UnwrapMode.NATIVE
 
@@ -150,6 +152,29 @@ def test_a_key_that_cannot_be_removed_either_is_named(kms: KmsEmulator, alias: s
     assert "kms:CreateAlias" in caught.value.hint
 
 
+def test_an_alias_whose_answer_was_lost_keeps_its_key(kms: KmsEmulator, alias: str) -> None:
+    """boto3's second attempt is told that the alias exists; it names the new key, which is not taken back."""
+    maker = maker_of(f"awskms:key-id={alias};region={REGION}")
+    lost: list[str] = []
+
+    def lose(request: AWSPreparedRequest, **_: object) -> None:
+        target = request.headers["X-Amz-Target"]
+        if (target if isinstance(target, str) else target.decode()).endswith(".CreateAlias") and not lost:
+            lost.append(alias)
+            kms.answer(request.headers, text(request.body))
+            raise boto.ConnectionClosedError(endpoint_url=request.url)
+
+    connection = connect(maker._settings)
+    connection.client.meta.events.register_first("before-send.kms", lose)
+    uri = maker.create_aes(256)
+    leave(connection)
+    assert lost
+    assert kms.count("CreateAlias") == 2
+    assert kms.count("ScheduleKeyDeletion") == 0
+    with open_key(uri) as key:
+        assert isinstance(key, KmsSymmetricKey)
+
+
 def test_making_a_key_may_take_longer_than_a_login(kms: KmsEmulator) -> None:
     """A pair of 4096 bits is not given up after the 3 s of a login, nor a time-out of the user's shortened."""
     assert maker_of(f"awskms:region={REGION}")._settings.read_timeout == key_making.LEAST_READ_TIMEOUT
@@ -189,6 +214,16 @@ def test_an_alias_stays_with_its_kind_of_key(kms: KmsEmulator, alias: str, rsa_a
     with pytest.raises(ConfigError, match=r"SYMMETRIC_DEFAULT.*RSA_2048"):
         maker.point_alias(KeyUri.parse(f"awskms:key-id={rsa_arn}"))
     assert kms.count("UpdateAlias") == 0
+
+
+def test_an_alias_moves_to_a_longer_rsa_key(kms: KmsEmulator, alias: str) -> None:
+    """UpdateAlias wants the same type and use, not the same length: that is how 2048 bits are left behind."""
+    maker = maker_of(f"awskms:key-id={alias};region={REGION}")
+    maker.create_rsa(2048, NATIVE)
+    longer = maker_of(f"awskms:region={REGION}").create_rsa(3072, NATIVE)
+    with open_key(maker.point_alias(longer)) as key:
+        assert isinstance(key, KmsRsaKey)
+        assert key.public_jwk.bits == 3072
 
 
 def test_an_alias_points_to_a_key_that_works(kms: KmsEmulator, alias: str) -> None:

@@ -445,6 +445,7 @@ def test_the_key_describes_itself(emulator: KmsEmulator, symmetric: str) -> None
         assert key.is_emulator is (emulator.endpoint_url is not None)
     assert facts == {
         "service": "AWS KMS",
+        "KMS key id": symmetric.rpartition("/")[2],
         "region": REGION,
         "key spec": "SYMMETRIC_DEFAULT",
         "origin": "AWS_KMS",
@@ -472,6 +473,14 @@ def test_a_key_for_another_use_is_refused(emulator: KmsEmulator, parameters: dic
     """Signing keys do not unwrap."""
     arn = emulator.client().create_key(**parameters)["KeyMetadata"]["Arn"]
     with pytest.raises(UnsupportedAlgorithm, match="ENCRYPT_DECRYPT"):
+        open_key(uri_of(emulator, arn))
+
+
+def test_a_key_of_an_aws_service_is_refused(emulator: KmsEmulator) -> None:
+    """Its policy lets that service alone use it: an open key would declare what never works."""
+    arn = emulator.create_symmetric()
+    emulator.account.backend(REGION).keys[arn.rpartition("/")[2]].key_manager = "AWS"
+    with pytest.raises(UnsupportedAlgorithm, match="service of AWS"):
         open_key(uri_of(emulator, arn))
 
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
+import signal
 import threading
+from time import sleep
 
 import pytest
 
@@ -126,3 +129,27 @@ def test_a_floor_that_is_no_time_is_refused(seconds: float) -> None:
     """A negative, infinite or undefined floor is a ConfigError at open, not a surprise at the first failure."""
     with pytest.raises(ConfigError):
         FailureFloor(seconds)
+
+
+def test_a_forked_child_does_not_wait_for_a_thread_that_is_gone() -> None:
+    """The lock that another thread held at the fork is new in the child; a failure there is released as ever."""
+    floor = FailureFloor(0)
+    with floor._lock:
+        child = os.fork()
+        if child == 0:
+            try:
+                floor.release(floor.start())
+            except DecryptionFailed:
+                os._exit(0)
+            finally:
+                os._exit(1)
+    for _ in range(200):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            break
+        sleep(0.05)
+    else:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        pytest.fail("the child waits for ever")
+    assert os.waitstatus_to_exitcode(status) == 0

@@ -182,6 +182,49 @@ def test_one_thread_asks_and_the_others_go_on(device: Device, ring: KeyRing, mon
     thread.join()
 
 
+def test_an_unknown_key_id_waits_for_the_thread_that_asks(
+    device: Device, ring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its token was announced by another process; what that thread learns must not come too late for it."""
+    asking, go_on = threading.Event(), threading.Event()
+    moved = MovingRsaKey.has_moved
+
+    def slow(self: MovingRsaKey, deadline: Deadline | None = None) -> bool:
+        asking.set()
+        assert go_on.wait(30)
+        return moved(self, deadline)
+
+    monkeypatch.setattr(MovingRsaKey, "has_moved", slow)
+    device.alias = "two"
+    device.now += INTERVAL
+    found: list[object] = []
+    threads = [
+        threading.Thread(target=lambda: ring.current),
+        threading.Thread(target=lambda: found.append(ring.find(device.kid("two")))),
+    ]
+    threads[0].start()
+    assert asking.wait(30)
+    threads[1].start()
+    threads[1].join(0.2)  # time to go wrong in; a ring that waits is right however long this takes
+    assert not found
+    go_on.set()
+    for thread in threads:
+        thread.join(30)
+    assert found == [ring.current]
+    assert device.asked == 1
+
+
+def test_an_alias_that_became_one_of_another_kind_is_not_followed(
+    device: Device, ring: KeyRing, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody deleted it and made it again for a sealing key: logins go on under the key of before."""
+    device.alias = "aes-1"
+    device.now += INTERVAL
+    with caplog.at_level(logging.WARNING):
+        assert ring.current.key_id == device.kid("one")
+    assert "unsupported-algorithm" in caplog.text
+
+
 def test_an_alias_and_the_key_behind_it_are_one_key(device: Device) -> None:
     """Who lists the key of now among the previous ones has a ring, and not two keys of one id."""
     with device.ring(["awskms:key-id=one;region=eu-central-1"]) as ring:
@@ -198,6 +241,20 @@ def test_replace_opens_the_alias_anew(device: Device, ring: KeyRing) -> None:
     ring.replace(ALIAS, ["awskms:key-id=one;region=eu-central-1"])
     assert ring.current.key_id == device.kid("two")
     assert ring.find(device.kid("one")) is not None
+
+
+@pytest.mark.parametrize("followed", [True, False], ids=["after the ring followed", "before it did"])
+def test_replace_keeps_what_the_alias_named_before(device: Device, ring: KeyRing, followed: bool) -> None:  # noqa: FBT001 - both cases in one
+    """Reading an unchanged configuration again ends no grace of tokens, and loses no records of the old key."""
+    device.alias = "two"
+    if followed:
+        device.now += INTERVAL
+        assert ring.current.key_id == device.kid("two")
+    ring.replace(ALIAS)
+    assert ring.current.key_id == device.kid("two")
+    assert ring.find(device.kid("one")) is not None
+    ring.replace("awskms:key-id=three;region=eu-central-1")
+    assert ring.find(device.kid("one")) is ring.find(device.kid("two")) is None
 
 
 def test_records_sealed_before_the_alias_moved_still_open(device: Device) -> None:
