@@ -6,14 +6,20 @@ from pathlib import Path
 
 from sealpass.core.errors import ConfigError
 
+MAX_SECRET_BYTES = 4096
+"""Of a file with a PIN or password; a device file would never end."""
+
 
 def _read_file(path: str, attribute: str) -> str:
     if "\0" in path:
         raise ConfigError(f"{attribute}: a path holds no NUL")
     try:
-        octets = Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            octets = file.read(MAX_SECRET_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{attribute}: cannot read {path}: {error.strerror}") from None
+    if len(octets) > MAX_SECRET_BYTES:
+        raise ConfigError(f"{attribute}: {path} has over {MAX_SECRET_BYTES} bytes", hint="is it the right file?")
     secret = octets.decode("utf-8", "replace")  # the error of a strict decode() would hold the secret
     if secret.encode("utf-8") != octets:
         raise ConfigError(f"{attribute}: {path} is not UTF-8 text")

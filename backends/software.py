@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sealpass.backends.memory_key import AesMemoryKey, RsaMemoryKey
-from sealpass.backends.private_file import write_private_file
+from sealpass.backends.private_file import read_private_file, write_private_file
 from sealpass.backends.registry import OpenOptions
 from sealpass.core import base64url, strict_json
 from sealpass.core.algorithms import GCM_SEAL_BY_KEY_BYTES, MAX_RSA_BITS, MIN_RSA_BITS
@@ -26,6 +26,7 @@ from sealpass.core.protocols import Key, KeyListing, KeyMaker
 from sealpass.core.uri import KeyUri, UriAttributes
 
 ATTRIBUTES = UriAttributes(path=frozenset({"path"}), query=frozenset(), required=frozenset({"path"}))
+_MAX_FILE_BYTES = 64 * 1024  # the PEM of RSA-8192 has 6 KB
 
 
 def _path(uri: KeyUri) -> Path:
@@ -37,11 +38,9 @@ def _path(uri: KeyUri) -> Path:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_private_file(path, _MAX_FILE_BYTES)
     except FileNotFoundError:
         raise KeyNotFound(f"no key file {path}", hint="make one with 'sealpass keys create URI'") from None
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
 
 
 def _load_oct_jwk(text: bytes) -> tuple[bytes, str]:

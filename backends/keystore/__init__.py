@@ -8,11 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm as CryptographyUnsupported
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import load_der_private_key
-
-from sealpass.backends.keystore.certificates import check_certificate, is_for_signatures, rsa_public_key_of
+from sealpass.backends.keystore.certificates import check_certificate, rsa_public_key_of
 from sealpass.backends.keystore.entries import (
     CertificateEntry,
     Entry,
@@ -20,6 +16,7 @@ from sealpass.backends.keystore.entries import (
     SecretKeyEntry,
     WrongKeyPassword,
 )
+from sealpass.backends.keystore.private_key import load_rsa_key
 from sealpass.backends.keystore.store_file import comparable, read_entries
 from sealpass.backends.memory_key import AesMemoryKey, RsaMemoryKey
 from sealpass.backends.registry import OpenOptions
@@ -79,15 +76,7 @@ def _wrong_key_password(entry: Entry) -> ConfigError:
 
 
 def _open_rsa(uri: KeyUri, entry: PrivateKeyEntry, floor: float | None) -> RsaMemoryKey:
-    pkcs8 = entry.decrypt(_key_password(uri))
-    try:
-        private_key = load_der_private_key(pkcs8, password=None)
-    except (ValueError, TypeError):
-        raise _wrong_key_password(entry) from None
-    except CryptographyUnsupported:
-        raise _not_for_us(entry, "a key of an algorithm that we do not know") from None
-    if not isinstance(private_key, rsa.RSAPrivateKey) or is_for_signatures(pkcs8):
-        raise _not_for_us(entry, "not an RSA key that may decrypt")
+    private_key = load_rsa_key(entry.decrypt(_key_password(uri)), _shown(entry.alias))
     if entry.certificate is not None:
         check_certificate(entry.certificate, private_key, _shown(entry.alias))
     key = RsaMemoryKey(uri, private_key, floor)
@@ -109,7 +98,8 @@ def _open_aes(uri: KeyUri, entry: SecretKeyEntry) -> AesMemoryKey:
         raise ConfigError("key-id is 1 to 64 characters: letters, digits, '.', '_' and '-'")
     secret = entry.decrypt(_key_password(uri))
     if secret.algorithm != "AES" or len(secret.octets) not in GCM_SEAL_BY_KEY_BYTES:
-        raise _not_for_us(entry, f"not an AES key of 16, 24 or 32 bytes, but {_shown(secret.algorithm)}")
+        # Which algorithm it says it is for stays unsaid: that text was decrypted, and JCEKS does not authenticate it.
+        raise _not_for_us(entry, "not an AES key of 16, 24 or 32 bytes")
     return AesMemoryKey(uri, secret.octets, key_id)
 
 

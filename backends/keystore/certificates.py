@@ -7,7 +7,6 @@ Nobody validates certificates here: they are how Java stores public keys.
 import logging
 from datetime import UTC, datetime
 
-from asn1crypto import keys
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm as CryptographyUnsupported
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -18,23 +17,16 @@ from sealpass.core.errors import ConfigError
 _log = logging.getLogger(__name__)
 
 
-def is_for_signatures(pkcs8: bytes) -> bool:
-    """Whether a PKCS #8 key, which cryptography could load, is bound to RSASSA-PSS (RFC 4055 section 1.2)."""
-    return bool(keys.PrivateKeyInfo.load(pkcs8)["private_key_algorithm"]["algorithm"].native == "rsassa_pss")
-
-
 def _read(certificate: bytes) -> tuple[rsa.RSAPublicKey, datetime] | None:
     try:
         read = x509.load_der_x509_certificate(certificate)
+        # What is not for RSA encryption is not looked at: some kinds of keys are worth a warning to cryptography.
+        if read.public_key_algorithm_oid != PublicKeyAlgorithmOID.RSAES_PKCS1_v1_5:
+            return None
         public_key, expiry = read.public_key(), read.not_valid_after_utc
     except (ValueError, x509.InvalidVersion, CryptographyUnsupported):
         return None
-    if (
-        not isinstance(public_key, rsa.RSAPublicKey)
-        or read.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
-    ):
-        return None
-    return public_key, expiry
+    return (public_key, expiry) if isinstance(public_key, rsa.RSAPublicKey) else None
 
 
 def rsa_public_key_of(certificate: bytes) -> rsa.RSAPublicKey | None:

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Big-endian octets as Java's ``java.io.DataInput`` reads them, with every length checked against what is there."""
 
+from contextlib import suppress
+
+_NUL = b"\xc0\x80"  # so that no octet of a string is 0; in UTF-8 it is nothing
+
 
 class DataInput:
     """A position in octets. Every method raises ValueError where they end too early."""
@@ -32,6 +36,9 @@ class DataInput:
 
     def text(self) -> str:
         """A string in modified UTF-8 behind its length of two octets (``DataInput.readUTF``)."""
+        octets = self.take(self.unsigned(2)).replace(_NUL, b"\0")
         # Java writes a character beyond U+FFFF as two surrogates of three octets each.
-        units = self.take(self.unsigned(2)).decode("utf-8", "surrogatepass")
-        return units.encode("utf-16", "surrogatepass").decode("utf-16")
+        with suppress(UnicodeError):  # which would carry the octets along, and they may be of a decrypted key
+            units = octets.decode("utf-8", "surrogatepass")
+            return units.encode("utf-16", "surrogatepass").decode("utf-16")
+        raise ValueError("not modified UTF-8")

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from jks import rfc7292
 from jks.util import BadDataLengthException, BadPaddingException
 
+from sealpass.backends.keystore import der
 from sealpass.backends.keystore.entries import WrongKeyPassword, check_iterations, check_salt
 from sealpass.core.errors import ConfigError, UnsupportedAlgorithm
 
@@ -38,6 +39,7 @@ _HMAC_NAMES = {
 _AES_CBC_BYTES = {"aes128_cbc": 16, "aes192_cbc": 24, "aes256_cbc": 32}
 _RC2_BITS = {"pkcs12_sha1_rc2_40": 40, "pkcs12_sha1_rc2_128": 128}
 _RC2_BLOCK_BYTES = 8
+_TRIPLE_DES = "pkcs12_sha1_tripledes_3key"
 # RFC 9579 section 4 refuses shorter keys of a MAC; nothing needs one longer than the longest digest.
 _MAC_KEY_BYTES = range(20, 65)
 _CONVERT = "write the store again with AES: keytool -importkeystore -deststoretype PKCS12, or openssl pkcs12"
@@ -95,6 +97,17 @@ def _decrypt_rc2(bits: int, parameters: Any, ciphertext: bytes, password: str) -
     return unpadder.update(padded) + unpadder.finalize()
 
 
+def stated_iterations(algorithm: Any) -> int | None:
+    """What :func:`decrypt` would derive with; None for an algorithm that it refuses. Not checked yet."""
+    name, parameters = algorithm["algorithm"].native, algorithm["parameters"]
+    if name == "pbes2":
+        function = parameters["key_derivation_func"]
+        known = function["algorithm"].native == "pbkdf2"
+        return int(function["parameters"]["iteration_count"].native) if known else None
+    known = name in _RC2_BITS or name == _TRIPLE_DES
+    return int(parameters["iterations"].native) if known else None
+
+
 def decrypt(algorithm: Any, ciphertext: bytes, password: str) -> bytes:
     """Decrypt what an AlgorithmIdentifier (asn1crypto's EncryptionAlgorithm) describes; the answer is secret.
 
@@ -107,7 +120,7 @@ def decrypt(algorithm: Any, ciphertext: bytes, password: str) -> bytes:
             return _decrypt_pbes2(parameters, ciphertext, password)
         if name in _RC2_BITS:
             return _decrypt_rc2(_RC2_BITS[name], parameters, ciphertext, password)
-        if name == "pkcs12_sha1_tripledes_3key":
+        if name == _TRIPLE_DES:
             salt, iterations = check_salt(parameters["salt"].native), check_iterations(parameters["iterations"].native)
             return bytes(rfc7292.decrypt_PBEWithSHAAnd3KeyTripleDESCBC(ciphertext, password, salt, iterations))
     except (BadDataLengthException, BadPaddingException, ValueError):
@@ -117,7 +130,7 @@ def decrypt(algorithm: Any, ciphertext: bytes, password: str) -> bytes:
 
 def _pbmac1(parameters: Any, content: bytes, password: str) -> bytes:
     # PBMAC1-params has the shape of PBES2-params, with a MAC where that has a cipher (RFC 8018 appendix A.5).
-    read = algos.Pbes2Params.load(parameters.dump(), strict=True)
+    read = der.load(algos.Pbes2Params, parameters.dump())
     name = _HMAC_NAMES.get(read["encryption_scheme"]["algorithm"].dotted)
     if name is None:
         raise _unsupported("a MAC that we do not know")

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from asn1crypto import algos, core, keys, pkcs12
+from asn1crypto import keys, pkcs12
 
-from sealpass.backends.keystore import pbe
+from sealpass.backends.keystore import der, pbe
 from sealpass.backends.keystore.entries import (
     CertificateEntry,
     Entry,
@@ -21,8 +21,10 @@ from sealpass.backends.keystore.entries import (
     SecretKeyEntry,
     WrongKeyPassword,
     check_encrypted_key,
+    check_iterations,
     refusing_damage,
 )
+from sealpass.backends.keystore.private_key import algorithm_and_key
 from sealpass.core.errors import ConfigError
 
 _MAX_CONTENTS = 16
@@ -44,7 +46,7 @@ class _Bag:
 
 def _authenticated(content: bytes, store_password: str) -> bytes:
     """The octets of the AuthenticatedSafe, once their MAC is verified."""
-    pfx = pkcs12.Pfx.load(content, strict=True)
+    pfx = der.load(pkcs12.Pfx, content)
     if pfx["version"].native != "v3":
         raise ConfigError("the file is DER, but not a PKCS #12 store of version 3")
     if pfx["auth_safe"]["content_type"].native != "data":
@@ -66,11 +68,21 @@ def _authenticated(content: bytes, store_password: str) -> bytes:
     return safe
 
 
+def _check_total_iterations(infos: Any) -> None:
+    """Sixteen parts at the limit would take a minute: it holds for all of them together."""
+    encrypted = [info["content"] for info in infos if info["content_type"].native == "encrypted_data"]
+    algorithms = [part["encrypted_content_info"]["content_encryption_algorithm"] for part in encrypted]
+    stated = [check_iterations(count) for count in map(pbe.stated_iterations, algorithms) if count is not None]
+    if stated:
+        check_iterations(sum(stated))
+
+
 def _contents(safe: bytes, store_password: str) -> Iterator[bytes]:
     """The SafeContents, decrypted where they are encrypted as a whole, as certificates usually are."""
-    infos = pkcs12.AuthenticatedSafe.load(safe, strict=True)
+    infos = der.load(pkcs12.AuthenticatedSafe, safe)
     if len(infos) > _MAX_CONTENTS:
         raise ConfigError(f"the PKCS #12 store has over {_MAX_CONTENTS} parts")
+    _check_total_iterations(infos)
     for info in infos:
         kind = info["content_type"].native
         if kind == "data":
@@ -103,7 +115,7 @@ def _bag(bag: Any) -> _Bag:
 
 def _decrypt_private_key(encrypted: bytes, password: str) -> bytes:
     with refusing_damage("an entry of the PKCS #12 store"):
-        info = keys.EncryptedPrivateKeyInfo.load(encrypted, strict=True)
+        info = der.load(keys.EncryptedPrivateKeyInfo, encrypted)
         return pbe.decrypt(info["encryption_algorithm"], bytes(info["encrypted_data"].native), password)
 
 
@@ -112,10 +124,7 @@ def _decrypt_secret_key(encrypted: bytes, password: str) -> SecretKey:
     plaintext = _decrypt_private_key(encrypted, password)
     try:
         with refusing_damage("a secret key"):
-            # asn1crypto's PrivateKeyInfo knows no algorithm of secret keys.
-            _version, identifier, key, *_attributes = core.SequenceOf.load(plaintext, strict=True, spec=core.Any)
-            algorithm = algos.EncryptionAlgorithm.load(identifier.dump())["algorithm"].dotted
-            octets = bytes(core.OctetString.load(key.dump(), strict=True).native)
+            algorithm, octets = algorithm_and_key(plaintext)
     except ConfigError:  # one wrong password in 256 leaves good padding
         raise WrongKeyPassword from None
     return SecretKey("AES" if algorithm == _AES else algorithm, octets)
@@ -155,7 +164,7 @@ def read_entries(content: bytes, store_password: str) -> list[Entry]:
         bags = [
             _bag(bag)
             for part in _contents(_authenticated(content, store_password), store_password)
-            for bag in pkcs12.SafeContents.load(part, strict=True)
+            for bag in der.load(pkcs12.SafeContents, part)
         ]
         certificates = [bag for bag in bags if bag.kind == "cert_bag"]
         entries: list[Entry] = [CertificateEntry(bag.name) for bag in certificates if bag.trusted and bag.name]

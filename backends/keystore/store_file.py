@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sealpass.backends.keystore import pkcs12, sun
 from sealpass.backends.keystore.entries import MAX_STORE_BYTES, Entry
+from sealpass.backends.private_file import read_private_file
 from sealpass.core.errors import ConfigError, KeyNotFound
 
 _SEQUENCE = b"\x30"
@@ -14,17 +15,11 @@ _FORMATS = "JKS, JCEKS and PKCS #12 are read"
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_STORE_BYTES + 1)
+        return read_private_file(path, MAX_STORE_BYTES)
     except FileNotFoundError:
         raise KeyNotFound(
             f"no key store {path}", hint="make one with keytool; docs/keystore.md has the commands"
         ) from None
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    if len(content) > MAX_STORE_BYTES:
-        raise ConfigError(f"{path} has over {MAX_STORE_BYTES // 1024**2} MiB: that is no key store of ours")
-    return content
 
 
 def _unknown_format(path: Path, content: bytes) -> ConfigError:

@@ -13,6 +13,7 @@ from asn1crypto import algos, keys
 from jks import sun_crypto
 from jks.util import BadHashCheckException, BadPaddingException
 
+from sealpass.backends.keystore import der
 from sealpass.backends.keystore.data_input import DataInput
 from sealpass.backends.keystore.entries import (
     CertificateEntry,
@@ -55,7 +56,7 @@ def _verify(content: bytes, store_password: str) -> bytes:
 
 def _decrypt_jce(ciphertext: bytes, parameters: bytes, password: str) -> bytes:
     with refusing_damage("an entry of the key store"):
-        read = algos.Pbes1Params.load(parameters, strict=True)
+        read = der.load(algos.Pbes1Params, parameters)
         salt, iterations = bytes(read["salt"].native), check_iterations(int(read["iterations"].native))
     if not password.isascii():
         raise ConfigError("the key password of a JCEKS entry is ASCII text; the given one is not")
@@ -67,7 +68,7 @@ def _decrypt_jce(ciphertext: bytes, parameters: bytes, password: str) -> bytes:
 
 def _decrypt_private_key(encrypted: bytes, password: str, *, jceks: bool) -> bytes:
     with refusing_damage("an entry of the key store"):
-        info = keys.EncryptedPrivateKeyInfo.load(encrypted, strict=True)
+        info = der.load(keys.EncryptedPrivateKeyInfo, encrypted)
         algorithm = info["encryption_algorithm"]["algorithm"].dotted
         parameters = info["encryption_algorithm"]["parameters"].dump()
         ciphertext = bytes(info["encrypted_data"].native)

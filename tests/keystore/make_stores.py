@@ -61,6 +61,16 @@ def make_main_stores(folder: Path) -> None:
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
+def make_aes_stores(folder: Path) -> None:
+    """AES keys of the sizes that the main stores do not have: aes.p12, aes.jceks."""
+    for bits in ("128", "192"):
+        _generate(folder, "aes.p12", "-genseckey", f"aes-{bits}", "-keyalg", "AES", "-keysize", bits)
+    _keytool(
+        folder, "-importkeystore", "-srckeystore", "aes.p12", "-srcstorepass", STORE_PASSWORD,
+        "-destkeystore", "aes.jceks", "-deststoretype", "JCEKS", "-deststorepass", STORE_PASSWORD,
+    )  # fmt: skip
+
+
 def make_other_stores(folder: Path) -> None:
     """An expired certificate; keys and entries that sealpass has no use for."""
     rsa = ("-keyalg", "RSA", "-keysize", "2048", "-dname", "CN=expired")
@@ -91,3 +101,4 @@ def keytool_is_missing() -> bool:
 if __name__ == "__main__":
     make_main_stores(Path(sys.argv[1]))
     make_other_stores(Path(sys.argv[1]))
+    make_aes_stores(Path(sys.argv[1]))

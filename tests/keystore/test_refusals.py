@@ -26,7 +26,7 @@ NOT_STORES = {
     "BKS": (bytes.fromhex("0000000200000014") + bytes(40), "it looks like a BKS or UBER store"),
     "else": (b"\x7fELF" + bytes(40), "its first octets are of no format that we know"),
     "DER": (bytes.fromhex("3003020100"), "damaged"),
-    "too large": (bytes.fromhex("feedfeed") + bytes(MAX_STORE_BYTES), "has over 1 MiB"),
+    "too large": (bytes.fromhex("feedfeed") + bytes(MAX_STORE_BYTES), "has over 1024 KiB"),
 }
 ALL_STORES = ("store.jks", "store.jceks", "modern.p12", "legacy.p12", "per-entry.p12")
 

@@ -103,3 +103,9 @@ def test_what_is_no_text_is_refused_without_repeating_it(tmp_path: Path, octets:
         read_secret(f"file:{path}", "pin-source")
     assert caught.value.__context__ is None
     assert SECRET not in repr(caught.value)
+
+
+def test_a_file_without_end_is_refused() -> None:
+    """What is too long for a secret is not read to its end, and not shown."""
+    with pytest.raises(ConfigError, match="over 4096 bytes"):
+        read_secret("file:/dev/zero", "pin-source")
