@@ -48,16 +48,23 @@ _CLONE_NEWNS, _CLONE_NEWIPC = 0x00020000, 0x08000000
 _MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_PRIVATE = 0x2, 0x4, 0x1000, 0x4000, 0x40000
 
 
+def missing() -> str | None:
+    """Which of its programs are not installed, and how to get them, or None."""
+    try:
+        _programs()
+    except ConfigError as error:
+        return f"{error}: {error.hint}"
+    return None
+
+
 def obstacle() -> str | None:
     """Why there can be no such token here, or None."""
     if sys.platform != "linux":
         return "openCryptoki's soft token needs a mount namespace: Linux only"
     if os.geteuid() != 0:
         return "openCryptoki's soft token needs a mount namespace of its own: root only"
-    try:
-        _programs()
-    except ConfigError as error:
-        return f"{error}: {error.hint}"
+    if reason := missing():
+        return reason
     # root need not be allowed to do it (containers): a child tries it.
     trial = ["unshare", "--mount", "--ipc", "mount", "-t", "tmpfs", "sealpass", "/run"]
     if shutil.which("unshare") is None or subprocess.run(trial, capture_output=True, check=False).returncode != 0:  # noqa: S603 - no argument from outside

@@ -28,13 +28,18 @@ class RemoteToken(Provisioned):
     server: Daemon
 
 
-def obstacle() -> str | None:
-    """Why there can be no such token here, or None."""
+def missing() -> str | None:
+    """Which of its programs are not installed, and how to get them, or None."""
     try:
         _programs()
     except ConfigError as error:
         return f"{error}: {error.hint}"
     return None
+
+
+def obstacle() -> str | None:
+    """Why there can be no such token here, or None: it needs its programs, and nothing else."""
+    return missing()
 
 
 def _programs() -> tuple[Path, str]:

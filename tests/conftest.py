@@ -2,6 +2,7 @@
 """What every folder of tests shares: hypothesis profiles and a software key."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -20,7 +21,11 @@ from tests.support.soft_tokens import (
     make_opencryptoki,
     make_remote_token,
     make_soft_token,
+    need,
 )
+
+if TYPE_CHECKING:
+    from tests.support.postgresql import PostgresServer
 
 # The same examples at every run and no limit on their time: a red build must mean a broken program.
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=100)
@@ -84,8 +89,7 @@ def kms_over_http() -> Iterator[KmsEmulator]:
 @pytest.fixture(scope="session")
 def opencryptoki(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoftToken]:
     """An openCryptoki token of this worker's own. From here on the worker is in a mount namespace of its own."""
-    if reason := opencryptoki_token.obstacle():
-        pytest.skip(reason)
+    need(opencryptoki_token)
     with make_opencryptoki(tmp_path_factory.mktemp("opencryptoki")) as token:
         yield token
 
@@ -93,7 +97,16 @@ def opencryptoki(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoftToken
 @pytest.fixture(scope="session")
 def p11_kit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteSoftToken]:
     """A SoftHSM2 token of this worker's own in another process, behind p11-kit's server."""
-    if reason := p11_kit_token.obstacle():
-        pytest.skip(reason)
+    need(p11_kit_token)
     with make_remote_token(tmp_path_factory.mktemp("p11-kit")) as token:
         yield token
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator["PostgresServer"]:
+    """A PostgreSQL server of this worker's own."""
+    from tests.support import postgresql as postgresql_server  # slow to import, and few need it
+
+    need(postgresql_server)
+    with postgresql_server.run_server() as server:
+        yield server

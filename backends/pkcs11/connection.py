@@ -22,6 +22,7 @@ from sealpass.backends.pkcs11.objects import handle_of_session
 from sealpass.backends.pkcs11.return_values import Answers, session_limit_errors, translate
 from sealpass.backends.pkcs11.session import PooledSession
 from sealpass.backends.pkcs11.token import Login, find_slot, signs_of
+from sealpass.backends.pkcs11.vendor_profile import InitMode
 from sealpass.backends.pkcs11.vendor_profiles import Choice, named, probed
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import BackendUnavailable, ConfigError, KeyNotFound
@@ -76,14 +77,16 @@ class Connection:
     @contextmanager
     def own_session(self, *, rw: bool = False) -> Iterator[Session]:
         """A session outside the pool, closed at the end; raises BackendUnavailable."""
-        self.recover(Deadline.after(DEFAULT_WAIT_SECONDS))
-        with self.module.visit():
-            generation = self.module.generation
-            session = self._open_session(rw=rw)
-            try:
-                yield session
-            finally:
-                self._close_session(session, generation)
+        deadline = Deadline.after(DEFAULT_WAIT_SECONDS)
+        with self.module.alone(deadline):  # or the token is lost again between the two
+            self.recover(deadline)
+            with self.module.visit():
+                generation = self.module.generation
+                session = self._open_session(rw=rw)
+                try:
+                    yield session
+                finally:
+                    self._close_session(session, generation)
 
     def _open_session(self, *, rw: bool = False) -> Session:
         try:
@@ -259,7 +262,7 @@ class Connection:
         """
         if not self._stale:
             return
-        # Lock order: the module's, then a connection's. Never the other way round.
+        # Lock order: the gate, the module's, then a connection's. Never the other way round.
         with self.module.locked(deadline):
             if not self._is_away():  # somebody else has been here meanwhile
                 return
@@ -287,15 +290,6 @@ class Connection:
             self.epoch += 1
             self._stale = False
             self._changed.notify_all()
-
-    def _reinitialise_module(self, deadline: Deadline) -> None:
-        """C_Finalize voids the handles of every connection, so all traffic stops first."""
-        until = min(deadline, Deadline.after(QUIESCE_SECONDS), key=lambda item: item.at)
-        with self.module.stopped(until):
-            for connection in _all_connections():
-                if connection.module is self.module:
-                    connection.quiesce(until)
-            self.module.reinitialise()
 
     def quiesce(self, deadline: Deadline) -> None:
         """Stop handing out sessions and wait for those in use; raises BackendUnavailable where one does not end."""
@@ -349,6 +343,12 @@ class Connection:
 
 class OneAtATimeConnection(Connection):
     """For a module that was initialised without locking: from acquire to release nobody else calls it."""
+
+    def recover(self, deadline: Deadline) -> None:
+        """See :class:`Connection`. Another token of the module may be at work meanwhile, so it takes its turn, too."""
+        if self._stale:
+            with self.module.alone(deadline):
+                super().recover(deadline)
 
     def acquire(self, deadline: Deadline | None) -> PooledSession:
         """See :class:`Connection`."""
@@ -454,13 +454,26 @@ def _bring_back(module: Module) -> None:
             _reinitialise(module, deadline)
 
 
+def _check_turns(uri: KeyUri, module: Module, vendor: Choice) -> None:
+    """Refuse a module that only now turns out to be one that several threads would crash.
+
+    Its file name said nothing, so it was initialised with locking, which does not help it. Who writes ``init-mode``
+    or another ``profile`` into the URI insists.
+    """
+    if vendor.profile.init_mode is InitMode.PLAIN and not module.one_at_a_time and uri.text("init-mode") is None:
+        raise ConfigError(
+            f"{vendor.profile.device} takes one call at a time, and its file name did not tell",
+            hint=f"add init-mode={InitMode.PLAIN} to the URI",
+        )
+
+
 def connect(uri: KeyUri, module: Module, *, force_login: bool) -> Connection:
     """The connection to the token that the URI names, shared with other keys; pair with :func:`leave`.
 
     The first URI of a token decides on ``max-sessions`` and ``profile`` and logs in; the login is the process's
     (PKCS#11 section 5.6). Raises ConfigError where a later one asks for another profile.
     """
-    with _shared_lock:
+    with module.alone(Deadline.after(DEFAULT_WAIT_SECONDS)), _shared_lock:
         with module.lock:
             module.revive()
         for known in list(_shared.values()):
@@ -473,6 +486,7 @@ def connect(uri: KeyUri, module: Module, *, force_login: bool) -> Connection:
             where = (module.path, token.serial, token.label)
             asked = uri.text("profile")
             vendor = Choice(named(asked), "the URI") if asked else probed(signs_of(module, token))
+            _check_turns(uri, module, vendor)
             connection = _shared.get(where)
             if connection is not None and asked and connection.vendor.profile is not vendor.profile:
                 raise ConfigError(

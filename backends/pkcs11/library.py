@@ -10,7 +10,7 @@ import ctypes
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,8 @@ from sealpass.core.deadline import Deadline
 from sealpass.core.errors import BackendUnavailable, ConfigError
 
 _VISIT_SECONDS = 10.0
+_GATE_SECONDS = 30.0
+"""Making a key of 4096 bits, behind the gate, takes a soft token some seconds."""
 
 
 class _InitializeFailed(Exception):
@@ -176,9 +178,22 @@ class Module:
         """Whether no two calls may be made at once; whoever calls holds ``gate`` then."""
         return self.settings.init_mode is InitMode.PLAIN
 
-    def alone(self) -> AbstractContextManager[object]:
-        """Hold the gate where there must be one."""
-        return self.gate if self.one_at_a_time else nullcontext()
+    @contextmanager
+    def alone(self, deadline: Deadline | None = None) -> Iterator[None]:
+        """Hold the gate where there must be one; raises BackendUnavailable(retryable) where it is not free in time.
+
+        Lock order: the gate, then any other lock. Who waits for the gate holds none of them.
+        """
+        gate = self.gate  # of this process: a fork gives the child another one
+        if not self.one_at_a_time:
+            yield
+            return
+        if not gate.acquire(timeout=-1 if deadline is None else deadline.remaining()):
+            raise BackendUnavailable("the PKCS#11 module does one thing at a time, and is busy", retryable=True)
+        try:
+            yield
+        finally:
+            gate.release()
 
     @contextmanager
     def locked(self, deadline: Deadline) -> Iterator[None]:
@@ -193,7 +208,7 @@ class Module:
     @contextmanager
     def visit(self) -> Iterator[None]:
         """Around calls outside the session pools: the module is not finalised meanwhile."""
-        with self.alone(), self._traffic.visit():
+        with self.alone(Deadline.after(_GATE_SECONDS)), self._traffic.visit():
             yield
 
     @contextmanager

@@ -172,7 +172,8 @@ LOST_ERRORS = (
     p11.KeyHandleInvalid,
 )
 """LOST, as python-pkcs11 raises it."""
-_UNAVAILABLE = (*LOST_ERRORS, p11.SessionCount, p11.GeneralError, p11.FunctionFailed)
+_UNAVAILABLE = (*LOST_ERRORS, p11.SessionCount, p11.SlotIDInvalid, p11.GeneralError, p11.FunctionFailed)
+"""What passes. A slot goes where the module was initialised again while its token was away."""
 _UNSUPPORTED = (
     p11.MechanismInvalid,
     p11.MechanismParamInvalid,
@@ -182,6 +183,9 @@ _UNSUPPORTED = (
     p11.TemplateInconsistent,
 )
 
+
+_NOT_INITIALISED = "not initialized"
+"""Of python-pkcs11's text for CKR_CRYPTOKI_NOT_INITIALIZED, which has no class: somebody is just bringing it back."""
 
 _LIMIT_ERRORS: dict[int, type[p11.PKCS11Error]] = {
     CKR_SESSION_COUNT: p11.SessionCount,
@@ -204,4 +208,5 @@ def translate(error: p11.PKCS11Error, doing: str) -> OperatorError:
     if isinstance(error, (p11.SessionReadOnly, p11.TokenWriteProtected)):
         return ConfigError(what, hint="the token does not accept changes")
     # python-pkcs11 names codes that it does not know, and three of CRYPTOKI's own, in the text only.
-    return BackendUnavailable(f"{doing}: {str(error) or type(error).__name__}", retryable=False)
+    text = str(error)
+    return BackendUnavailable(f"{doing}: {text or type(error).__name__}", retryable=_NOT_INITIALISED in text)

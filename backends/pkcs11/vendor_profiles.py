@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The vendor profiles, each value with its source, and how one is chosen (docs/pkcs11-vendors.md is made from this)."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,7 +49,11 @@ NSS = VendorProfile(
 OPENCRYPTOKI = VendorProfile(
     name="opencryptoki",
     device="openCryptoki",
-    signs=((Sign.FILE, "opencryptoki"), (Sign.LIBRARY, "opencryptoki")),
+    signs=(
+        (Sign.FILE, "opencryptoki"),
+        (Sign.LIBRARY, "opencryptoki|^Meta PKCS11"),
+        (Sign.TOKEN_MODEL, "^IBM SoftTok"),
+    ),
     # Not a matter of C_Initialize: it takes the locking flag, and crashes all the same.
     init_mode=InitMode.PLAIN,
     tested_on="the soft token of openCryptoki 3.8",
@@ -60,6 +65,7 @@ OPENCRYPTOKI = VendorProfile(
         Source("its CCA token requires CKA_VALUE_LEN", "https://github.com/harrison314/BouncyHsm/issues/102"),
         Source("its soft token takes both", "https://github.com/opencryptoki/opencryptoki/issues/897"),
         Source("AES-GCM: absent from the soft token of 3.8.1", "run on 3.8.1"),
+        Source("'Meta PKCS11 LIBRARY' of 'IBM', 'IBM SoftTok'", "run on 3.8.1"),
     ),
     notes="several tokens behind one library: nothing else is narrowed; locks a PIN after three wrong ones",
 )
@@ -269,8 +275,12 @@ def named(name: str) -> VendorProfile:
 
 
 def by_file(path: str) -> VendorProfile:
-    """The profile that a module's file name suggests, before the module can be asked."""
-    return probed({Sign.FILE: PurePath(path).name}).profile
+    """The profile that a module's file name suggests, before the module can be asked.
+
+    Or the name of the file that it is a link to: openCryptoki's usual name is PKCS11_API.so, which tells nothing.
+    """
+    choices = (probed({Sign.FILE: PurePath(name).name}).profile for name in (path, os.path.realpath(path)))
+    return next((profile for profile in choices if profile is not DEFAULT), DEFAULT)
 
 
 def probed(found: Mapping[Sign, str]) -> Choice:

@@ -2,25 +2,40 @@
 """Every test of this folder runs on every device that plays the role it asks for. ``--key-uri URI`` adds a real one."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from sealpass.backends.pkcs11.rsa_key import RsaTokenKey
+from sealpass.backends.pkcs11.objects import handle_of
+from sealpass.backends.pkcs11.token_key import TokenKey
 from sealpass.backends.registry import open_key
-from sealpass.core.protocols import Key, Unwrapper, as_unwrapper
-from tests.conformance.devices import SEALING, UNWRAPPING, SealingDevice, UnwrappingDevice, given
+from sealpass.core.protocols import Key, Opener, Sealer, Unwrapper, as_unwrapper
+from tests.conformance.devices import SEALING, UNWRAPPING, SealingDevice, SealingKey, UnwrappingDevice, given
 from tests.keystore.make_stores import KEY_PASSWORDS, STORE_PASSWORD
 from tests.support.kms_emulator import KmsEmulator
 
 
-def _unwrapping(metafunc: pytest.Metafunc) -> list[UnwrappingDevice]:
+def _uris(metafunc: pytest.Metafunc) -> list[str]:
     uris: list[str] = metafunc.config.getoption("--key-uri")
-    real = [UnwrappingDevice(uri.split("?")[0], given(uri), None) for uri in uris]
-    # The emulator keeps the user's AWS credentials, and the way to AWS, out of this process.
-    to_aws = any(uri.startswith("awskms:") and "endpoint-url" not in uri for uri in uris)
-    return [*(device for device in UNWRAPPING if not (to_aws and device.name.startswith("kms"))), *real]
+    return uris
+
+
+def _emulators_may_run(metafunc: pytest.Metafunc) -> bool:
+    """An emulator keeps the user's AWS credentials, and the way to AWS, out of this process."""
+    return not any(uri.startswith("awskms:") and "endpoint-url" not in uri for uri in _uris(metafunc))
+
+
+def _unwrapping(metafunc: pytest.Metafunc) -> list[UnwrappingDevice]:
+    real = [UnwrappingDevice(uri.split("?")[0], given(uri), None) for uri in _uris(metafunc)]
+    kms = _emulators_may_run(metafunc)
+    return [*(device for device in UNWRAPPING if kms or not device.name.startswith("kms")), *real]
+
+
+def _sealing(metafunc: pytest.Metafunc) -> list[SealingDevice]:
+    real = [SealingDevice(uri.split("?")[0], None, given(uri), None) for uri in _uris(metafunc)]
+    kms = _emulators_may_run(metafunc)
+    return [*(device for device in SEALING if kms or not device.name.startswith("kms")), *real]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -35,7 +50,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         ]
         metafunc.parametrize("device", devices, scope="session")
     if "sealing_device" in metafunc.fixturenames:
-        metafunc.parametrize("sealing_device", SEALING, ids=lambda device: device.id, scope="session")
+        metafunc.parametrize("sealing_device", _sealing(metafunc), ids=lambda device: device.id, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -72,15 +87,12 @@ def uri(device: UnwrappingDevice, request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def key(uri: str) -> Iterator[Unwrapper]:
+def key(device: UnwrappingDevice, uri: str) -> Iterator[Unwrapper]:
     """The key, open, with failures released at once; the token is checked for leftovers."""
-    with ExitStack() as stack:
-        opened = stack.enter_context(open_key(uri, failure_floor=0))
-        # A second key, because a test may close the first; only a token has objects that could stay behind.
-        witness = stack.enter_context(open_key(uri)) if isinstance(opened, RsaTokenKey) else None
-        before = _objects(witness)
+    with open_key(uri, failure_floor=0) as opened, _without_leftovers(opened, uri):
+        if device.row is None and not isinstance(opened, Unwrapper):
+            pytest.skip("this key of the user's own does not unwrap")
         yield as_unwrapper(opened)
-        assert _objects(witness) == before, "the test left objects in the token"
 
 
 @pytest.fixture
@@ -89,9 +101,31 @@ def sealing_uri(sealing_device: SealingDevice, request: pytest.FixtureRequest) -
     return sealing_device.uri(request)
 
 
-def _objects(key: Key | None) -> int:
-    """How many objects, session objects included, the token shows."""
-    if not isinstance(key, RsaTokenKey):
-        return 0
+@pytest.fixture
+def sealing_key(sealing_device: SealingDevice, sealing_uri: str) -> Iterator[SealingKey]:
+    """The symmetric key, open; the token is checked for leftovers."""
+    with open_key(sealing_uri) as opened, _without_leftovers(opened, sealing_uri):
+        if sealing_device.row is None and not opened.capabilities.seal:
+            pytest.skip("this key of the user's own does not seal")
+        assert isinstance(opened, Sealer)
+        assert isinstance(opened, Opener)
+        yield opened  # type: ignore[misc]  # the two roles together
+
+
+@contextmanager
+def _without_leftovers(key: Key, uri: str) -> Iterator[None]:
+    """Fail where the token has other objects at the end; only a token has objects that could stay behind."""
+    if not isinstance(key, TokenKey):
+        yield
+        return
+    with open_key(uri) as witness:  # a second key, because a test may close the first
+        before = _objects(witness)
+        yield
+        assert _objects(witness) == before, "the test left objects in the token, or took some"
+
+
+def _objects(key: Key) -> set[int]:
+    """The handles of all objects that the token shows, session objects included."""
+    assert isinstance(key, TokenKey)
     with key._connection.own_session() as session:
-        return len(list(session.get_objects({})))
+        return {handle_of(item) for item in session.get_objects({})}

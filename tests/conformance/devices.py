@@ -11,6 +11,7 @@ from sealpass.backends import matrix
 from sealpass.backends.registry import key_maker
 from sealpass.core.algorithms import SEAL_AWSKMS
 from sealpass.core.capabilities import UnwrapMode
+from sealpass.core.protocols import Opener, Sealer
 from tests.support.kms_emulator import REGION, KmsEmulator
 from tests.support.soft_tokens import SoftToken
 
@@ -36,19 +37,27 @@ class SealingDevice:
     """A device with a symmetric key of so many bits."""
 
     name: str
-    bits: int
+    bits: int | None
+    """None where only the key's own capabilities tell."""
     uri: UriOf
-    row: matrix.Row
+    row: matrix.Row | None
+    """None for a key of the user's own."""
 
     @property
-    def algorithm(self) -> str:
+    def algorithm(self) -> str | None:
         """What its records name."""
+        if self.row is None:
+            return None
         return f"A{self.bits}GCM" if self.row.scheme != "awskms" else SEAL_AWSKMS.name
 
     @property
     def id(self) -> str:
         """For the name of a test."""
-        return f"{self.name}-{self.bits}"
+        return self.name if self.bits is None else f"{self.name}-{self.bits}"
+
+
+class SealingKey(Sealer, Opener):
+    """Both roles in one type, as every AES key of ours has them."""
 
 
 def given(uri: str) -> UriOf:
@@ -103,12 +112,15 @@ def _in_kms(way: str, kind: str) -> UriOf:
 STORES = Path(__file__).parents[1] / "keystore" / "stores"
 
 
+_WITH_KEY_PASSWORDS = ("store.jks", "store.jceks")
+
+
 def _in_store(name: str, alias: str, key_id: str | None = None) -> UriOf:
     """An entry of a committed key store that keytool wrote; the passwords come from files of this worker's."""
 
     def uri(request: pytest.FixtureRequest) -> str:
         passwords: Path = request.getfixturevalue("store_passwords")
-        key_password = "store" if name.endswith(".p12") else alias  # keytool gives PKCS #12 entries the store's
+        key_password = alias if name in _WITH_KEY_PASSWORDS else "store"  # keytool gives entries the store's
         sources = f"store-pass-source=file:{passwords / 'store'}&key-pass-source=file:{passwords / key_password}"
         named = f";key-id={key_id}" if key_id else ""
         return f"keystore:path={STORES / name};alias={alias}{named}?{sources}"
@@ -146,6 +158,11 @@ SEALING = (
         SealingDevice(f"keystore-{kind}", 256, _in_store(name, "aes-256", key_id="records-1"), matrix.KEYSTORE_AES)
         for kind, name in _STORE_BY_FORMAT.items()
         if kind != "jks"  # which holds no secret keys
+    ),
+    *(
+        SealingDevice(f"keystore-{kind}", bits, _in_store(name, f"aes-{bits}", key_id="records-1"), matrix.KEYSTORE_AES)
+        for kind, name in (("jceks", "aes.jceks"), ("pkcs12", "aes.p12"))
+        for bits in (128, 192)
     ),
     SealingDevice("kms-in-process", 256, _in_kms("kms_in_process", "symmetric"), matrix.AWSKMS_SYMMETRIC),
     SealingDevice("kms-over-http", 256, _in_kms("kms_over_http", "symmetric"), matrix.AWSKMS_SYMMETRIC),

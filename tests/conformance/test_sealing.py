@@ -1,33 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every sealing key promises, on every device."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from sealpass.backends.registry import open_key
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import BackendUnavailable, ConfigError, UnsupportedAlgorithm
-from sealpass.core.protocols import MAX_SEALED_BYTES, Opener, Sealer, as_unwrapper
-from tests.conformance.devices import SealingDevice
-
-
-class SealingKey(Sealer, Opener):
-    """Both roles in one type, as every AES key of ours has them."""
+from sealpass.core.protocols import MAX_SEALED_BYTES, as_unwrapper
+from tests.conformance.devices import SealingDevice, SealingKey
 
 
 @pytest.fixture
-def key(sealing_uri: str) -> Iterator[SealingKey]:
+def key(sealing_key: SealingKey) -> SealingKey:
     """The symmetric key, open."""
-    with open_key(sealing_uri) as opened:
-        assert isinstance(opened, Sealer)
-        assert isinstance(opened, Opener)
-        yield opened  # type: ignore[misc]  # the two roles together
+    return sealing_key
 
 
 def test_capabilities_are_those_of_the_written_matrix(sealing_device: SealingDevice, key: SealingKey) -> None:
     """A symmetric key seals with the algorithm of its size, as the shipped matrix says, and unwraps nothing."""
+    if sealing_device.row is None:
+        pytest.skip("a device of the user's own has no row in the shipped matrix")
     assert {algorithm.name for algorithm in key.capabilities.seal} == {sealing_device.algorithm}
     assert sealing_device.algorithm in sealing_device.row.seal
     assert not key.capabilities.unwrap

@@ -2,9 +2,11 @@
 """Which vendor profile is used: by name, by what file, library and token say, and what the URI may still say."""
 
 import dataclasses
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+from pkcs11.exceptions import PKCS11Error, SlotIDInvalid
 
 from sealpass.backends import pkcs11
 from sealpass.backends.pkcs11 import vendor_profiles
@@ -16,13 +18,15 @@ from sealpass.backends.pkcs11.return_values import (
     Answers,
     Meaning,
     session_limit_errors,
+    translate,
 )
 from sealpass.backends.pkcs11.rsa_key import InTokenRsaKey, NativeRsaKey, RsaTokenKey
+from sealpass.backends.pkcs11.token import signs_of
 from sealpass.backends.pkcs11.vendor_profile import InitMode, Sign, VendorProfile
 from sealpass.backends.pkcs11.vendor_profiles import DEFAULT, PROFILES, by_file, named, probed
 from sealpass.backends.registry import key_maker, open_key
 from sealpass.core.capabilities import UnwrapMode
-from sealpass.core.errors import ConfigError, UnsupportedAlgorithm
+from sealpass.core.errors import BackendUnavailable, ConfigError, UnsupportedAlgorithm
 from sealpass.core.uri import KeyUri
 from tests.pkcs11.test_finding import rw_session
 from tests.support.simulated_module import SimulatedSlot
@@ -66,6 +70,8 @@ def test_the_default_profile_presumes_nothing() -> None:
         (Sign.LIBRARY, "Cryptoki Library for Cloud KMS", "google-kms"),
         (Sign.FILE, "libkmsp11.so", "google-kms"),
         (Sign.FILE, "libopencryptoki.so", "opencryptoki"),
+        (Sign.LIBRARY, "Meta PKCS11 LIBRARY", "opencryptoki"),
+        (Sign.TOKEN_MODEL, "IBM SoftTok", "opencryptoki"),
         (Sign.TOKEN_MANUFACTURER, "SoftHSM project", "softhsm2"),
         (Sign.LIBRARY, "SafeNet eToken PKCS#11", "default"),
         (Sign.LIBRARY_MANUFACTURER, "Yubico (www.yubico.com)", "default"),
@@ -97,6 +103,16 @@ def test_soft_tokens_are_recognised_and_reports_say_so(
         assert key.describe()["vendor profile"] == described
 
 
+@pytest.mark.parametrize("kind", ["softhsm2", "nss", "opencryptoki"])
+def test_a_soft_token_is_recognised_under_any_file_name(request: pytest.FixtureRequest, kind: str) -> None:
+    """What library and token say is enough: a module may be a copy or a proxy."""
+    token: SoftToken = request.getfixturevalue(kind)
+    with open_key(token.shared_key()) as key:
+        assert isinstance(key, RsaTokenKey)
+        signs = signs_of(key._connection.module, key._connection.slot.get_token())
+    assert probed({**signs, Sign.FILE: "module.so"}).profile.name == kind
+
+
 @pytest.mark.parametrize("meaning", Meaning)
 def test_a_return_value_has_one_meaning(meaning: Meaning) -> None:
     """What a profile says of a value moves it out of its usual class; all others stay."""
@@ -109,6 +125,22 @@ def test_a_return_value_has_one_meaning(meaning: Meaning) -> None:
     assert [name for name, values in classes.items() if CKR_DEVICE_ERROR in values] == [meaning]
     assert CKR_DEVICE_REMOVED in answers.lost
     assert Answers.of(()) == Answers()
+
+
+@pytest.mark.parametrize(
+    ("error", "retryable"),
+    [
+        (SlotIDInvalid(), True),
+        (PKCS11Error("Initialisation error (not initialized). Should never see this."), True),
+        (PKCS11Error("Unmapped error code 0x80000001"), False),
+    ],
+    ids=repr,
+)
+def test_what_the_recovery_of_another_thread_leaves_passes(error: PKCS11Error, *, retryable: bool) -> None:
+    """A slot that is gone and a module that is not initialised are how a token looks that is being brought back."""
+    found = translate(error, "opening a session")
+    assert isinstance(found, BackendUnavailable)
+    assert found.retryable is retryable
 
 
 def test_the_uri_chooses_by_name(softhsm2: SoftToken) -> None:
@@ -168,6 +200,31 @@ def test_the_file_name_decides_before_the_module_can_be_asked() -> None:
 def test_the_directory_of_a_module_says_nothing() -> None:
     """Only the file's own name is looked at."""
     assert by_file("/opt/kmsp11/lib/module.so") is DEFAULT
+
+
+def test_a_link_is_what_it_leads_to(tmp_path: Path) -> None:
+    """OpenCryptoki's usual name is PKCS11_API.so, a link: with locking, two threads would crash it."""
+    (tmp_path / "libopencryptoki.so.0").touch()
+    link = tmp_path / "PKCS11_API.so"
+    link.symlink_to("libopencryptoki.so.0")
+    assert by_file(str(link)) is vendor_profiles.OPENCRYPTOKI
+    named_well = tmp_path / "libcs_pkcs11_R3.so"
+    named_well.symlink_to("anything.so")
+    assert by_file(str(named_well)) is vendor_profiles.UTIMACO
+
+
+def test_a_module_that_threads_would_crash_is_refused(softhsm2: SoftToken, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where only the token tells that one call at a time is all it takes, C_Initialize is past: the URI has to say."""
+    SimulatedSlot(says={"model": "IBM SoftTok"}).install(monkeypatch)
+    monkeypatch.setattr(
+        vendor_profiles, "PROFILES", [p for p in vendor_profiles.PROFILES if p is not vendor_profiles.SOFTHSM2]
+    )
+    uri = softhsm2.shared_key()
+    with pytest.raises(ConfigError, match="one call at a time") as caught:
+        open_key(uri)
+    assert "init-mode=plain" in caught.value.hint
+    for insisting in ("init-mode=os-locking", "profile=default"):
+        open_key(f"{uri}&{insisting}").close()
 
 
 def test_the_pool_leaves_room_for_the_other_sessions(softhsm2: SoftToken) -> None:

@@ -12,6 +12,7 @@ import pytest
 from sealpass.core.errors import ConfigError
 from sealpass.softhsm import opencryptoki
 from tests.support.process import ROOT
+from tests.support.soft_tokens import need
 
 SCRIPT = """
 import os, sys
@@ -80,8 +81,7 @@ def shared_memory_of(pid: int) -> list[str]:
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     """A place for the PINs, on a machine where there can be such a token."""
-    if reason := opencryptoki.obstacle():
-        pytest.skip(reason)
+    need(opencryptoki)
     return tmp_path / "token"
 
 

@@ -12,13 +12,13 @@ from sealpass.core.uri import KeyUri
 from sealpass.softhsm import p11_kit
 from sealpass.softhsm.daemon import Daemon
 from sealpass.softhsm.p11_kit import ADDRESS_VARIABLE, remote_token
+from tests.support.soft_tokens import need
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     """A place for the token, on a machine where there can be one."""
-    if reason := p11_kit.obstacle():
-        pytest.skip(reason)
+    need(p11_kit)
     return tmp_path / "token"
 
 

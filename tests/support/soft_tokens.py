@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
+
+import pytest
 
 from sealpass.backends.registry import key_maker
 from sealpass.core.capabilities import UnwrapMode
@@ -14,6 +17,31 @@ from sealpass.core.uri import KeyUri
 from sealpass.softhsm import opencryptoki, p11_kit
 from sealpass.softhsm.daemon import Daemon
 from sealpass.softhsm.provisioning import provision
+
+ALL_BACKENDS = "SEALPASS_ALL_BACKENDS"
+"""Set where every backend has to be there (.ci/run): a package that is missing fails the run then."""
+
+
+class Kind(Protocol):
+    """A module of :mod:`sealpass.softhsm` for a token that not every machine can have."""
+
+    def missing(self) -> str | None:
+        """Which packages are missing."""
+        ...
+
+    def obstacle(self) -> str | None:
+        """Why there can be no such token: that, or what this user may not do."""
+        ...
+
+
+def need(kind: Kind) -> None:
+    """Skip the test, with the reason, where there can be no such token; fail where a package had to be there."""
+    reason = kind.obstacle()
+    if reason is None:
+        return
+    if os.environ.get(ALL_BACKENDS) and reason == kind.missing():
+        pytest.fail(f"{reason} ({ALL_BACKENDS} is set)", pytrace=False)
+    pytest.skip(reason)
 
 
 @dataclass
