@@ -28,13 +28,16 @@ class _Snapshot:
     by_id: dict[str, Key]
     unwrappers: dict[str, Unwrapper]
     openers: dict[str, Opener]
+    sealer: Sealer | None
+    """The current key, where it seals."""
 
     @classmethod
     def of(cls, current: Key, by_id: dict[str, Key]) -> "_Snapshot":
         """The roles are settled here, once: asking a key for its role costs more than parsing a token."""
         unwrappers = {kid: as_unwrapper(key) for kid, key in by_id.items() if key.capabilities.unwrap}
         openers = {kid: key for kid, key in by_id.items() if key.capabilities.seal and isinstance(key, Opener)}
-        return cls(current, by_id, unwrappers, openers)
+        seals = current.capabilities.seal and isinstance(current, Sealer)
+        return cls(current, by_id, unwrappers, openers, as_sealer(current) if seals else None)
 
 
 def _check_distinct(first: Key | None, second: Key) -> None:
@@ -168,20 +171,21 @@ class KeyRing:
 
     # -- the keys ------------------------------------------------------------------------------------------------
 
-    def _current(self) -> Key:
+    def _followed(self) -> _Snapshot:
         if self._interval is not None:
             self._ask_after(self._interval)
-        return self._open_snapshot().current
+        return self._open_snapshot()
 
     @property
     def current(self) -> Unwrapper:
         """The key to announce; raises UnsupportedAlgorithm where it does not unwrap."""
-        return as_unwrapper(self._current())
+        return as_unwrapper(self._followed().current)
 
     @property
     def current_sealer(self) -> Sealer:
         """The key that new records are sealed with; raises UnsupportedAlgorithm where it does not seal."""
-        return as_sealer(self._current())
+        snapshot = self._followed()
+        return snapshot.sealer or as_sealer(snapshot.current)
 
     def find(self, kid: str) -> Unwrapper | None:
         """The unwrapping key of that id, or None."""

@@ -121,6 +121,42 @@ class BackendUnavailable(OperatorError):
         self.retryable = retryable
 
 
+class RecordProblem(StrEnum):
+    """Why a stored record was refused; for operators, never for whoever tries to log in."""
+
+    FORM = "form"
+    """Neither a record nor a value of a legacy form that is configured."""
+    KEY_UNKNOWN = "key-unknown"
+    DOES_NOT_OPEN = "does-not-open"
+    """It was edited, or belongs to another subject or use, or another key took over the id."""
+    CONTENT = "content"
+    """It opens, and does not hold a hash that can be read."""
+    COST = "cost"
+    """Verifying it would cost more than the ceilings allow."""
+
+
+class RecordRefused(OperatorError):
+    """A stored record or legacy value was not verified at all; ``problem`` says why. Never a wrong password.
+
+    The login page shows the same as for a wrong password; an operator looks for a leaky or damaged database.
+    """
+
+    code = "record-refused"
+
+    def __init__(self, problem: RecordProblem, message: str, *, hint: str | None = None) -> None:
+        super().__init__(f"record refused ({problem.value}): {message}", hint=hint or _RECORD_HINTS[problem])
+        self.problem = problem
+
+
+_RECORD_HINTS = {
+    RecordProblem.FORM: "look at the column; legacy values must be allowed one form at a time",
+    RecordProblem.KEY_UNKNOWN: "put the key back into the ring's previous keys",
+    RecordProblem.DOES_NOT_OPEN: "compare the row with a backup, and ask who writes to this table",
+    RecordProblem.CONTENT: "compare the row with a backup",
+    RecordProblem.COST: "raise the ceiling if the parameters were yours; otherwise ask who writes to this table",
+}
+
+
 class MissingDependency(OperatorError):
     """An optional part of sealpass is not installed; ``extra`` names it."""
 

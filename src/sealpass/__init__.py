@@ -11,6 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sealpass.backends.keyring import KeyRing
     from sealpass.backends.registry import open_key
+    from sealpass.core.argon2_hash import (
+        OWASP_12_MIB,
+        OWASP_19_MIB,
+        OWASP_46_MIB,
+        RFC_9106_HIGH_MEMORY,
+        RFC_9106_LOW_MEMORY,
+        Argon2Ceilings,
+        Argon2Parameters,
+    )
     from sealpass.core.contract import E2eeInformation, announce, profile_named, unwrap_password
     from sealpass.core.deadline import Deadline
     from sealpass.core.errors import (
@@ -22,21 +31,42 @@ if TYPE_CHECKING:
         KeyNotFound,
         MissingDependency,
         OperatorError,
+        RecordProblem,
+        RecordRefused,
         RejectReason,
         TokenRejected,
         UnsupportedAlgorithm,
     )
     from sealpass.core.jwe_profile import AIRLOCK_JWE, SEALPASS
     from sealpass.core.kms_profile import AIRLOCK_KMS
+    from sealpass.core.legacy_hashes import (
+        LegacyArgon2id,
+        LegacyHash,
+        LegacyPbkdf2,
+        LegacySaltedSha256,
+        LegacyScrypt,
+    )
     from sealpass.core.nonces import MemoryNonceStore, NonceRecord, NonceStore, Purpose
+    from sealpass.core.passwords import Passwords, Verification
     from sealpass.core.profile import Profile
+    from sealpass.core.records import RecordUse
     from sealpass.core.uri import KeyUri
+    from sealpass.service.legacy_hashes import LegacyBcrypt
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "sealpass.backends.keyring": ("KeyRing",),
     "sealpass.backends.registry": ("open_key",),
+    "sealpass.core.argon2_hash": (
+        "Argon2Ceilings",
+        "Argon2Parameters",
+        "OWASP_12_MIB",
+        "OWASP_19_MIB",
+        "OWASP_46_MIB",
+        "RFC_9106_HIGH_MEMORY",
+        "RFC_9106_LOW_MEMORY",
+    ),
     "sealpass.core.contract": ("E2eeInformation", "announce", "profile_named", "unwrap_password"),
     "sealpass.core.deadline": ("Deadline",),
     "sealpass.core.errors": (
@@ -48,21 +78,35 @@ _HOMES = {
         "KeyNotFound",
         "MissingDependency",
         "OperatorError",
+        "RecordProblem",
+        "RecordRefused",
         "RejectReason",
         "TokenRejected",
         "UnsupportedAlgorithm",
     ),
     "sealpass.core.jwe_profile": ("AIRLOCK_JWE", "SEALPASS"),
     "sealpass.core.kms_profile": ("AIRLOCK_KMS",),
+    "sealpass.core.legacy_hashes": (
+        "LegacyArgon2id",
+        "LegacyHash",
+        "LegacyPbkdf2",
+        "LegacySaltedSha256",
+        "LegacyScrypt",
+    ),
     "sealpass.core.nonces": ("MemoryNonceStore", "NonceRecord", "NonceStore", "Purpose"),
+    "sealpass.core.passwords": ("Passwords", "Verification"),
     "sealpass.core.profile": ("Profile",),
+    "sealpass.core.records": ("RecordUse",),
     "sealpass.core.uri": ("KeyUri",),
+    "sealpass.service.legacy_hashes": ("LegacyBcrypt",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022 - by subject, as a reader meets them
     "AIRLOCK_JWE",
     "AIRLOCK_KMS",
+    "Argon2Ceilings",
+    "Argon2Parameters",
     "AuthenticationFailed",
     "BackendUnavailable",
     "ConfigError",
@@ -73,17 +117,33 @@ __all__ = [  # noqa: RUF022 - by subject, as a reader meets them
     "KeyNotFound",
     "KeyRing",
     "KeyUri",
+    "LegacyArgon2id",
+    "LegacyBcrypt",
+    "LegacyHash",
+    "LegacyPbkdf2",
+    "LegacySaltedSha256",
+    "LegacyScrypt",
     "MemoryNonceStore",
     "MissingDependency",
     "NonceRecord",
     "NonceStore",
+    "OWASP_12_MIB",
+    "OWASP_19_MIB",
+    "OWASP_46_MIB",
     "OperatorError",
+    "Passwords",
     "Profile",
     "Purpose",
+    "RFC_9106_HIGH_MEMORY",
+    "RFC_9106_LOW_MEMORY",
+    "RecordProblem",
+    "RecordRefused",
+    "RecordUse",
     "RejectReason",
     "SEALPASS",
     "TokenRejected",
     "UnsupportedAlgorithm",
+    "Verification",
     "announce",
     "open_key",
     "profile_named",

@@ -8,6 +8,7 @@ import click
 import pytest
 
 from sealpass import __version__
+from sealpass.cli.hash import CommandOrTune
 from sealpass.cli.root import COMMANDS, root
 from tests.cli.conftest import Run, environment
 
@@ -21,6 +22,8 @@ def commands() -> Iterator[tuple[str, click.Command]]:
             yield from ((f"{name} {below}", found) for below, found in command.commands.items())
         else:
             yield name, command
+        if isinstance(command, CommandOrTune):
+            yield from ((f"{name} {word}", found) for word, found in command.instead.items())
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -78,7 +81,9 @@ def test_examples_name_existing_commands_and_options() -> None:
     for name, command in commands():
         examples = getattr(command, "examples", ())
         assert examples, name
-        for called, arguments in re.findall(r"\bsealpass ((?:keys |softhsm )?[a-z]+)([^|)]*)", "\n".join(examples)):
+        for called, arguments in re.findall(
+            r"\bsealpass ((?:db |keys |softhsm |hash (?=tune))?[a-z]+)([^|)]*)", "\n".join(examples)
+        ):
             assert set(re.findall(r"(?<= )--[a-z0-9-]+", arguments)) <= known[called], name
 
 

@@ -13,6 +13,8 @@ from sealpass.core.errors import (
     KeyNotFound,
     MissingDependency,
     OperatorError,
+    RecordProblem,
+    RecordRefused,
     RejectReason,
     TokenRejected,
     UnsupportedAlgorithm,
@@ -29,6 +31,7 @@ CODES = {
     AuthenticationFailed: "authentication-failed",
     BackendUnavailable: "backend-unavailable",
     MissingDependency: "missing-dependency",
+    RecordRefused: "record-refused",
 }
 
 
@@ -58,7 +61,15 @@ def test_failures_of_senders_are_not_operator_errors(kind: type[Error]) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [ConfigError, KeyNotFound, UnsupportedAlgorithm, AuthenticationFailed, BackendUnavailable, MissingDependency],
+    [
+        ConfigError,
+        KeyNotFound,
+        UnsupportedAlgorithm,
+        AuthenticationFailed,
+        BackendUnavailable,
+        MissingDependency,
+        RecordRefused,
+    ],
 )
 def test_errors_for_operators_share_a_base(kind: type[Error]) -> None:
     """One except clause catches everything that an operator must act upon."""
@@ -101,6 +112,19 @@ def test_reject_reasons_are_the_published_ones() -> None:
     }
 
 
+def test_record_problems_are_the_published_ones() -> None:
+    """Problems are stable: they are logged and counted."""
+    assert {problem.value for problem in RecordProblem} == {"form", "key-unknown", "does-not-open", "content", "cost"}
+
+
+@pytest.mark.parametrize("problem", RecordProblem)
+def test_record_refused_says_why(problem: RecordProblem) -> None:
+    """The problem stands in an attribute for programs and in the text for people."""
+    error = RecordRefused(problem, "because")
+    assert error.problem is problem
+    assert str(error) == f"record refused ({problem.value}): because"
+
+
 def test_hint_of_the_raiser_wins_over_the_hint_of_the_class() -> None:
     """Whoever knows more than the class says so, without changing the class."""
     assert KeyNotFound("none").hint == KeyNotFound.hint != ""
@@ -117,6 +141,7 @@ RAISED: list[Error] = [
     AuthenticationFailed("no"),
     BackendUnavailable("no", retryable=True),
     MissingDependency("pkcs11", "pkcs11"),
+    *(RecordRefused(problem, "no") for problem in RecordProblem),
 ]
 
 
@@ -146,6 +171,7 @@ def test_missing_dependency_names_the_install_command() -> None:
         DecryptionFailed(),
         TokenRejected(RejectReason.NONCE, "used"),
         BackendUnavailable("away", retryable=True, hint="wait"),
+        RecordRefused(RecordProblem.COST, "dear"),
         MissingDependency("pkcs11", "pkcs11"),
         ConfigError("wrong"),
     ],

@@ -10,6 +10,7 @@ import click
 from sealpass.cli.profiles import PROFILE_NAMES, AesGcm
 from sealpass.core.algorithms import OAEP_BY_JWE_NAME
 from sealpass.core.kms_profile import NonceForm
+from sealpass.core.records import RecordUse
 
 Command = Callable[..., Any]
 
@@ -51,6 +52,22 @@ alg_option = click.option(
     "--alg",
     type=click.Choice(tuple(OAEP_BY_JWE_NAME)),
     help="The algorithm that was announced.  [default: the first that profile and key have]",
+)
+
+
+subject_option = click.option(
+    "--subject",
+    metavar="ID",
+    required=True,
+    callback=not_empty,
+    help="Whose record it is: the user's immutable random id, not the login name.",
+)
+use_option = click.option(
+    "--use",
+    type=click.Choice(tuple(use.value for use in RecordUse)),
+    default=RecordUse.CURRENT.value,
+    show_default=True,
+    help="Which of the subject's records it is.",
 )
 
 

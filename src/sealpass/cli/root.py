@@ -16,6 +16,9 @@ COMMANDS = {
     "keys": Entry("sealpass.cli.keys", "Make, import, list and publish keys."),
     "encrypt": Entry("sealpass.cli.encrypt", "Encrypt a password to a key, as the browser does."),
     "unwrap": Entry("sealpass.cli.unwrap", "Take the password out of a token, offline."),
+    "hash": Entry("sealpass.cli.hash", "Hash a password and seal the hash: print its record."),
+    "verify": Entry("sealpass.cli.verify", "Check a password against its record."),
+    "db": Entry("sealpass.cli.db", "Make and check the tables of the password database.", extra="service"),
     "softhsm": Entry("sealpass.cli.softhsm", "Set up soft tokens for development and tests."),
     "completion": Entry("sealpass.cli.completion", "Print the completion script for a shell."),
 }
@@ -31,7 +34,7 @@ def root() -> None:
     software:path=FILE. Passwords and tokens come on standard input. Data goes to standard output, words to standard
     error; every command takes --json, after its name.
 
-    Exit status: 0 done or passed; 1 measured, and it fails (also a refused token); 2 the command, URI, configuration
-    or a file is wrong; 3 the device is not reachable or refuses to log in; 4 inconclusive; 70 a bug in sealpass;
-    130 interrupted; 141 nobody read the output to its end.
+    Exit status: 0 done or passed; 1 measured, and it fails (also a refused token, a wrong password); 2 the command,
+    URI, configuration or a file is wrong; 3 the device is not reachable or refuses to log in; 4 inconclusive; 70 a bug
+    in sealpass; 130 interrupted; 141 nobody read the output to its end.
     """
