@@ -53,6 +53,19 @@ def _roles(key: Key) -> tuple[bool, bool]:
     return bool(key.capabilities.unwrap), bool(key.capabilities.seal)
 
 
+def _open(uri: str | KeyUri, floor: float | None) -> Key:
+    """Open a key of a ring; an error says which of its URIs it is about."""
+    try:
+        return open_key(uri, failure_floor=floor)
+    except OperatorError as error:
+        try:
+            shown = (KeyUri.parse(uri) if isinstance(uri, str) else uri).shown()
+        except ConfigError:  # what is no URI may hold anything
+            raise error from None
+        error.args = (f"{error} (key ring: {shown})",)
+        raise
+
+
 class KeyRing:
     """Keys by id. Thread-safe; rotation is :meth:`replace` with a new ``current`` and the old one in ``previous``.
 
@@ -89,7 +102,7 @@ class KeyRing:
         opened: list[Key] = []
         try:
             for uri in (current, *previous):
-                key = open_key(uri, failure_floor=self._floor)
+                key = _open(uri, self._floor)
                 opened.append(key)
                 first = by_id.get(key.key_id)
                 _check_distinct(first, key)
@@ -99,6 +112,8 @@ class KeyRing:
             first_key = next(iter(by_id.values()))
             if isinstance(first_key, FollowsAlias):  # what the alias named before it was opened again
                 by_id |= {kid: key for kid, key in known.items() if key.uri == first_key.uri and kid not in by_id}
+            if any(bool(key.capabilities.unwrap) is not bool(first_key.capabilities.unwrap) for key in by_id.values()):
+                raise ConfigError("a key ring has keys of one kind: those that unwrap, or those that seal")  # noqa: TRY301
             snapshot = _Snapshot.of(first_key, by_id)
         except BaseException:
             for key in opened:

@@ -57,7 +57,8 @@ def family(scheme: str) -> Family:
     """Import the backend of a scheme; raises ConfigError (unknown) or MissingDependency (not installed)."""
     entry = _FAMILIES.get(scheme)
     if entry is None:
-        raise ConfigError(f"no backend for '{scheme}:'", hint=f"schemes: {', '.join(_FAMILIES)}")
+        hint = "of AWS KMS: awskms:key-id=ARN" if scheme == "arn" else f"schemes: {', '.join(_FAMILIES)}"
+        raise ConfigError(f"no backend for '{scheme}:'", hint=hint)
     try:
         return cast("Family", importlib.import_module(entry.module))
     except ModuleNotFoundError as error:

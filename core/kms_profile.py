@@ -88,7 +88,10 @@ def additional_data(nonce: str, form: NonceForm) -> bytes:
     else:
         octets = nonce.encode("ascii") if nonce.isascii() else None
     if octets is None:
-        raise ConfigError("the nonce is not base64 text with its '='")
+        raise ConfigError(
+            "the nonce is not base64 text with its '='",
+            hint="Airlock's nonces have their padding; to try one: head -c 32 /dev/urandom | basenc --base64url",
+        )
     return octets
 
 

@@ -82,8 +82,10 @@ MAX_SEALED_BYTES = 4096
 """What AWS KMS encrypts at most, and so every Sealer: a record must be able to move to another device."""
 
 
-def check_sealable(plaintext: bytes, aad: bytes) -> None:
+def check_sealable(plaintext: object, aad: object) -> None:
     """Refuse what not every device seals; raises ConfigError."""
+    if not isinstance(plaintext, bytes) or not isinstance(aad, bytes):
+        raise ConfigError("what is sealed, and what it is bound to, are bytes", hint="encode text: text.encode()")
     if not 0 < len(plaintext) <= MAX_SEALED_BYTES:
         raise ConfigError(f"1 to {MAX_SEALED_BYTES} bytes can be sealed, not {len(plaintext)}")
     if not aad or not aad.isascii() or not aad.decode("ascii").isprintable():

@@ -25,7 +25,10 @@ _PKCS11 = "pkcs11"
 _PKCS11_TYPES = ("public", "private", "cert", "secret-key", "data")
 _SECRET_NAME = re.compile(r"pin|pass|secret", re.IGNORECASE)
 _SECRET_SOURCE = re.compile(rb"(file|env):")
-_EXAMPLES = "for example pkcs11:token=NAME;object=LABEL or software:path=/x.pem"
+_EXAMPLES = (
+    "for example pkcs11:token=NAME;object=LABEL, awskms:key-id=alias/NAME;region=REGION, "
+    "keystore:path=/x.p12;alias=NAME or software:path=/x.pem"
+)
 _FORBIDDEN_QUERY = {
     "pin-value": "a PIN in a URI ends up in logs and process lists; use pin-source=file:PATH or env:NAME"
 }
@@ -165,15 +168,31 @@ class KeyUri:
 
     def check_attributes(self, attributes: UriAttributes) -> None:
         """Refuse what the scheme does not declare, and ask for what it needs."""
-        for kind, given, known in (("path", self.path, attributes.path), ("query", self.query, attributes.query)):
+        self._check_separators(attributes)
+        places = (
+            ("path", self.path, attributes.path, attributes.query, "after"),
+            ("query", self.query, attributes.query, attributes.path, "before"),
+        )
+        for kind, given, known, elsewhere, where in places:
             for name in given:
                 if name not in known:
+                    misplaced = f"'{name}' stands {where} the '?'" if name in elsewhere else None
                     raise ConfigError(
                         f"{self.scheme}: unknown {kind} attribute '{name}'",
-                        hint=f"known {kind} attributes: {', '.join(sorted(known)) or 'none'}",
+                        hint=misplaced or f"known {kind} attributes: {', '.join(sorted(known)) or 'none'}",
                     )
         for name in sorted(attributes.required):
             self.require(name)
+
+    def _check_separators(self, attributes: UriAttributes) -> None:
+        """Refuse ``a=1&b=2`` before the '?', which is one attribute there (RFC 7512 allows '&' in its value)."""
+        for name, value in self.path.items() if self.scheme != _PKCS11 else ():
+            swallowed = re.search(rb"&([a-z-]+)=", value)
+            if swallowed and swallowed[1].decode("ascii") in attributes.path | attributes.query:
+                raise ConfigError(
+                    f"{self.scheme}: '{name}' holds another attribute",
+                    hint="before the '?' attributes are separated by ';'",
+                )
 
     def replace(self, *, path: Mapping[str, bytes | None] | None = None) -> "KeyUri":
         """A copy with path attributes set, or removed where the new value is None."""

@@ -9,13 +9,12 @@ from sealpass.core.algorithms import SEAL_AWSKMS
 from sealpass.core.capabilities import Capabilities
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import ConfigError, UnsupportedAlgorithm
-from sealpass.core.protocols import Key, Sealed
+from sealpass.core.protocols import Key, Sealed, check_sealable
 from sealpass.core.uri import KeyUri
 
 CONTEXT_KEY = "sealpass"
 """The one member of every EncryptionContext; its value is the AAD."""
 
-MAX_PLAINTEXT_BYTES = 4096
 MAX_CIPHERTEXT_BYTES = 6144
 
 
@@ -36,10 +35,9 @@ class KmsSymmetricKey(KmsKey):
         self.capabilities = Capabilities(seal=frozenset({SEAL_AWSKMS}))
 
     def seal(self, plaintext: bytes, aad: bytes, deadline: Deadline | None = None) -> Sealed:
-        """See :class:`~sealpass.core.protocols.Sealer`. KMS encrypts 1 to 4096 bytes; others are a ConfigError."""
+        """See :class:`~sealpass.core.protocols.Sealer`."""
         self._check_open()
-        if not 1 <= len(plaintext) <= MAX_PLAINTEXT_BYTES:
-            raise ConfigError(f"AWS KMS seals 1 to {MAX_PLAINTEXT_BYTES} bytes")
+        check_sealable(plaintext, aad)
         context = _context(aad)
         answer = self._connection.call(
             "Encrypt", deadline, KeyId=self._arn, Plaintext=plaintext, EncryptionContext=context

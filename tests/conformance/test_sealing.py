@@ -94,3 +94,10 @@ def test_a_closed_key_refuses(key: SealingKey) -> None:
         key.seal(b"text", b"aad")
     with pytest.raises(ConfigError):
         key.open_sealed(sealed, b"aad")
+
+
+def test_text_is_no_plaintext_and_no_aad(key: SealingKey) -> None:
+    """Text in place of bytes is a ConfigError that says so, on every device, and nothing is sealed."""
+    for plaintext, aad in (("text", b"aad"), (b"text", "aad")):
+        with pytest.raises(ConfigError, match="bytes"):
+            key.seal(plaintext, aad)  # type: ignore[arg-type]

@@ -101,4 +101,4 @@ def test_an_unknown_system_is_told_what_to_install(machine: Machine) -> None:
     """Where there is no package manager that set-up knows, it names the programs."""
     code, words = _with_python(machine).set_up()
     assert code == 2
-    assert "SoftHSM 2, OpenSC (for pkcs11-spy), the NSS tools and p11-kit with its server" in words
+    assert "SoftHSM 2, OpenSC (for pkcs11-spy), the NSS tools, p11-kit with its server and PostgreSQL" in words

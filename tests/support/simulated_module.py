@@ -17,6 +17,7 @@ from pkcs11 import Session, Slot
 from pkcs11.exceptions import PKCS11Error, SessionCount
 
 from sealpass.backends.pkcs11 import connection as connection_module
+from sealpass.backends.pkcs11 import sharing
 from sealpass.backends.pkcs11.connection import Connection
 from sealpass.backends.pkcs11.cryptoki import (
     CKA_VALUE_LEN,
@@ -244,7 +245,8 @@ class SimulatedSlot:
             self.opened -= 1
             close(connection, session, generation)
 
-        monkeypatch.setattr(connection_module, "find_slot", find)
+        for module in (connection_module, sharing):
+            monkeypatch.setattr(module, "find_slot", find)
         monkeypatch.setattr(Connection, "_close_session", closing)
         return self
 

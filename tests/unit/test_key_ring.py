@@ -233,3 +233,17 @@ def test_wrong_kinds_of_arguments_are_named(uris: list[str]) -> None:
         KeyRing(uris[0], uris[1])
     with pytest.raises(ConfigError, match="one current URI and a list"):
         KeyRing([uris[0]])  # type: ignore[arg-type]
+
+
+def test_an_error_says_which_key_of_the_ring_it_is_about(uris: list[str]) -> None:
+    """A ring has several URIs, and whoever mends one must know which."""
+    with pytest.raises(KeyNotFound, match=r"\(key ring: software:path=/nowhere/old.pem\)"):
+        KeyRing(uris[0], [uris[1], "software:path=/nowhere/old.pem"])
+
+
+def test_a_ring_has_keys_of_one_kind(uris: list[str], tmp_path: Path) -> None:
+    """A key that only seals is no previous key of one that unwraps."""
+    sealing = str(key_maker(f"software:path={tmp_path}/seal.jwk").create_aes(256))
+    for current, previous in ((uris[0], sealing), (sealing, uris[0])):
+        with pytest.raises(ConfigError, match="one kind"):
+            KeyRing(current, [previous])

@@ -8,7 +8,20 @@ import pytest
 import sealpass
 from tests.support.process import run_python
 
-HEAVY = ("argon2", "boto3", "click", "cryptography", "hdrh", "jks", "jwcrypto", "pkcs11", "rich", "sqlalchemy")
+HEAVY = (
+    "alembic",
+    "argon2",
+    "boto3",
+    "click",
+    "cryptography",
+    "hdrh",
+    "jks",
+    "jwcrypto",
+    "pkcs11",
+    "psycopg",
+    "rich",
+    "sqlalchemy",
+)
 
 
 def _modules_after(code: str) -> set[str]:

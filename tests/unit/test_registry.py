@@ -116,3 +116,10 @@ def test_missing_part_of_an_extra_is_named(broken_family: Path) -> None:
     with pytest.raises(MissingDependency, match="some_sdk_that_nobody_has") as caught:
         family("broken")
     assert caught.value.hint == "pip install 'sealpass[broken]'"
+
+
+def test_a_bare_arn_is_told_its_scheme() -> None:
+    """Who pastes what the AWS console shows reads how it becomes a URI."""
+    with pytest.raises(ConfigError) as caught:
+        open_key("arn:aws:kms:eu-central-1:111122223333:key/0")
+    assert "awskms:key-id=ARN" in caught.value.hint

@@ -259,3 +259,28 @@ def test_immutable() -> None:
         uri.path["path"] = b"b"  # type: ignore[index]
     with pytest.raises(dataclasses.FrozenInstanceError):
         uri.scheme = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("software:path=/x?path=/y", "before and after"),
+        ("software:key=1?path=/y", "known path attributes"),
+        ("software:?path=/y", "'path' stands before the '?'"),
+    ],
+)
+def test_a_misplaced_attribute_is_told_its_place(text: str, hint: str) -> None:
+    """Who put an attribute on the wrong side of the '?' reads on which side it belongs."""
+    attributes = UriAttributes(path=frozenset({"path"}), query=frozenset({"source"}))
+    with pytest.raises(ConfigError) as caught:
+        KeyUri.parse(text).check_attributes(attributes)
+    assert hint in f"{caught.value} {caught.value.hint}"
+
+
+def test_an_attribute_that_swallowed_another_is_refused() -> None:
+    """Before the '?' attributes are separated by ';', and '&' is part of a value."""
+    attributes = UriAttributes(path=frozenset({"key-id", "region"}), query=frozenset())
+    with pytest.raises(ConfigError, match="'key-id' holds another attribute") as caught:
+        KeyUri.parse("awskms:key-id=alias/e2ee&region=eu-central-1").check_attributes(attributes)
+    assert "';'" in caught.value.hint
+    KeyUri.parse("awskms:key-id=a&b;region=x&other=1").check_attributes(attributes)

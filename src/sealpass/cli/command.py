@@ -2,7 +2,8 @@
 """How every command of sealpass looks and what it refuses, and the group that loads commands by name."""
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +13,17 @@ from sealpass.core.errors import MissingDependency
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+
+@contextmanager
+def _telling_the_place(option: str, place: str, ctx: click.Context) -> Iterator[None]:
+    """Where an option stands in a place that does not know it, say where it goes."""
+    try:
+        yield
+    except click.NoSuchOption as error:
+        if error.option_name != option:
+            raise
+        raise click.UsageError(f"{option} goes {place}", ctx) from None
 
 
 class Command(click.Command):
@@ -24,7 +36,8 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Refuse surplus arguments without quoting them: the usual one is a password."""
         ctx.allow_extra_args = True
-        surplus = super().parse_args(ctx, args)
+        with _telling_the_place("--debug", "before the command: sealpass --debug COMMAND …", ctx):
+            surplus = super().parse_args(ctx, args)
         if surplus and not ctx.resilient_parsing:
             ctx.fail("an argument too many; passwords and tokens come on standard input, never as arguments")
         return surplus
@@ -45,12 +58,8 @@ class Group(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Say where ``--json`` goes, to whoever writes it where many other programs want it."""
-        try:
+        with _telling_the_place("--json", "after the command, with its other options", ctx):
             return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            if error.option_name != "--json":
-                raise
-            raise click.UsageError("--json goes after the command, with its other options", ctx) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ class Describable(Protocol):
     examples=(
         "sealpass doctor software:path=key.pem",
         "sealpass doctor 'pkcs11:token=prod;object=e2ee-2026?pin-source=file:/run/secrets/pin' --json",
+        "sealpass doctor 'awskms:key-id=alias/e2ee;region=eu-central-1'",
+        "sealpass doctor 'keystore:path=keys.p12;alias=e2ee?store-pass-source=file:pw'",
     ),
 )
 @key_argument
@@ -45,8 +47,8 @@ def doctor(*, uri: str, force_login: bool, as_json: bool) -> None:
     """Open a key and say what it can do.
 
     Needs a URI that names one key, and its PIN. Logs in, tries every RSA-OAEP variant once with a ciphertext made for
-    the key, and prints what worked, the profiles that the key can serve, and what the device tells about itself.
-    Changes nothing on the device.
+    the key, and prints what worked, the profiles that the key can serve, and what the device tells about itself; of a
+    symmetric key, with what it seals. Changes nothing on the device.
     """
     with open_key(uri, force_login=force_login) as key:
         found = examine(key)
@@ -89,18 +91,26 @@ def _serves(profile: Profile, key: Unwrapper | None) -> str:
 
 
 def _rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """What applies to the key: one without a mode is symmetric, and a "no" to each way of unwrapping says nothing."""
     rows = [
         ("key", found["uri"]),
         ("key id", found["key_id"]),
         ("bits", str(found["bits"] or "-")),
-        ("unwrap mode", found["mode"] or "-"),
     ]
+    if found["mode"] is not None:
+        rows += _unwrapping(found)
+    rows.append(("sealing", ", ".join(found["seal"]) or NO))
+    if found["mode"] is not None:
+        rows.extend((f"profile {name}", answer) for name, answer in found["profiles"].items())
+    rows.extend(found["device"].items())
+    return rows
+
+
+def _unwrapping(found: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = [("unwrap mode", found["mode"])]
     for variant in found["unwrap"]:
         name = f"RSA-OAEP {variant['hash']}, MGF1 {variant['mgf_hash']}"
         name += f" ({variant['jwe_alg']})" if variant["jwe_alg"] else ""
         rows.append((name, YES if variant["works"] else NO))
     rows.append(("content encryption", ", ".join(found["content"]) or NO))
-    rows.append(("sealing", ", ".join(found["seal"]) or NO))
-    rows.extend((f"profile {name}", answer) for name, answer in found["profiles"].items())
-    rows.extend(found["device"].items())
     return rows

@@ -69,6 +69,8 @@ def _directory(context: click.Context, parameter: click.Parameter, value: str | 
     cls=Command,
     examples=(
         "sealpass qualify 'pkcs11:token=prod;object=e2ee?pin-source=file:pin' --out reports",
+        "sealpass qualify 'awskms:key-id=alias/e2ee;region=eu-central-1' --profile airlock-kms",
+        "sealpass qualify 'keystore:path=keys.p12;alias=e2ee?store-pass-source=file:pw' --allow-software",
         'sealpass qualify --quick --allow-sha1 "$KEY"',
     ),
 )
@@ -95,7 +97,7 @@ def _directory(context: click.Context, parameter: click.Parameter, value: str | 
 @click.option(
     "--allow-software",
     is_flag=True,
-    help="Also pass a key that is in the memory of this process: for development, not for use.",
+    help="Also pass a key that is in the memory of this process: for development, or where a key store is what you have.",
 )
 @click.option(
     "--failure-floor",
@@ -124,7 +126,8 @@ def qualify(  # noqa: PLR0913 - click passes every option by name
 
     Sends up to 190 good and bad tokens to the key, looks at its attributes, measures its speed, and ends with one
     verdict: pass (exit status 0), fail (1) or inconclusive (4). What the profile needs and the key does not do is a
-    failure, and so is a key that is not in a device. Nothing on the device is changed; an HSM may log every failed
+    failure, and so is a key that is not in a device (software:, keystore:). A symmetric key fails: it does not unwrap.
+    Nothing on the device is changed; an HSM may log every failed
     decryption.
 
     Of several keys each has its own report. A key that cannot be opened takes nothing from the others; the exit

@@ -30,9 +30,10 @@ COMMANDS = {
 def root() -> None:
     """Unwrap passwords that the browser encrypted inside an HSM, and qualify the HSM for it.
 
-    KEY is a URI (encrypt also takes a JWK file): pkcs11:token=NAME;object=LABEL?pin-source=file:PATH or
+    KEY is a URI (encrypt also takes a JWK file): pkcs11:token=NAME;object=LABEL?pin-source=file:PATH,
+    awskms:key-id=alias/NAME;region=REGION, keystore:path=FILE;alias=NAME?store-pass-source=file:PATH or
     software:path=FILE. Passwords and tokens come on standard input. Data goes to standard output, words to standard
-    error; every command takes --json, after its name.
+    error; every command takes --json, after its name; --debug goes before it.
 
     Exit status: 0 done or passed; 1 measured, and it fails (also a refused token, a wrong password); 2 the command,
     URI, configuration or a file is wrong; 3 the device is not reachable or refuses to log in; 4 inconclusive; 70 a bug
