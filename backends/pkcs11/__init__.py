@@ -2,7 +2,8 @@
 """``pkcs11:`` keys (RFC 7512) in HSMs and soft tokens, over python-pkcs11.
 
 Besides RFC 7512's attributes the query takes ``module-args`` (a string for C_Initialize, as NSS softokn wants),
-``init-mode`` (``os-locking``, or ``plain`` for modules that take no locking flag: one call at a time then),
+``init-mode`` (``os-locking``, or ``plain`` for modules that take no locking flag: one call at a time then, and no
+``module-args``),
 ``max-sessions`` (default 32), ``unwrap-mode`` (``native`` or ``in-token``, for keys that allow both; default
 ``native``), ``key-pin-source`` (for keys with CKA_ALWAYS_AUTHENTICATE) and ``profile`` (a vendor profile by its name;
 otherwise library and token are asked who made them). Attributes of the URI win over the profile.
@@ -13,11 +14,12 @@ import os
 from pkcs11 import Attribute, KeyType, Object
 
 from sealpass.backends.pkcs11.aes_key import AesTokenKey
-from sealpass.backends.pkcs11.connection import Connection, connect, leave
+from sealpass.backends.pkcs11.connection import Connection
 from sealpass.backends.pkcs11.key_making import TokenKeyMaker
 from sealpass.backends.pkcs11.library import Module, ModuleSettings, load_module
 from sealpass.backends.pkcs11.objects import find_key, kind_of, read
 from sealpass.backends.pkcs11.rsa_key import InTokenRsaKey, NativeRsaKey
+from sealpass.backends.pkcs11.sharing import connect, leave
 from sealpass.backends.pkcs11.vendor_profile import InitMode, VendorProfile
 from sealpass.backends.pkcs11.vendor_profiles import by_file, named
 from sealpass.backends.registry import OpenOptions
@@ -77,7 +79,13 @@ def _settings(uri: KeyUri, path: str) -> ModuleSettings:
     mode = uri.text("init-mode") or profile.init_mode
     if mode not in set(InitMode):
         raise ConfigError(f"init-mode is one of {', '.join(InitMode)}")
-    return ModuleSettings(uri.text("module-args"), InitMode(mode))
+    arguments = uri.text("module-args")
+    if mode == InitMode.PLAIN and arguments is not None:
+        raise ConfigError(
+            f"with init-mode={InitMode.PLAIN} C_Initialize takes no module-args",
+            hint="leave module-args out of the URI",
+        )
+    return ModuleSettings(arguments, InitMode(mode))
 
 
 def _mode(uri: KeyUri, profile: VendorProfile, key: Object) -> UnwrapMode:

@@ -6,12 +6,11 @@ one operation at a time (PKCS#11 section 5.6.7). Handles belong to an *epoch*: a
 sessions are never used again, and keys look their objects up anew.
 """
 
-import os
+import logging
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from weakref import WeakSet
 
 from pkcs11 import Session, Slot
 from pkcs11.exceptions import PKCS11Error
@@ -19,18 +18,19 @@ from pkcs11.exceptions import PKCS11Error
 from sealpass.backends.pkcs11.attribute_mapping import attribute_mapper
 from sealpass.backends.pkcs11.library import Module
 from sealpass.backends.pkcs11.objects import handle_of_session
+from sealpass.backends.pkcs11.reinitialising import forget, reinitialise, watch
 from sealpass.backends.pkcs11.return_values import Answers, session_limit_errors, translate
 from sealpass.backends.pkcs11.session import PooledSession
-from sealpass.backends.pkcs11.token import Login, find_slot, signs_of
-from sealpass.backends.pkcs11.vendor_profile import InitMode
-from sealpass.backends.pkcs11.vendor_profiles import Choice, named, probed
+from sealpass.backends.pkcs11.token import Login, find_slot
+from sealpass.backends.pkcs11.vendor_profiles import Choice
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import BackendUnavailable, ConfigError, KeyNotFound
 from sealpass.core.uri import KeyUri
 
+_log = logging.getLogger(__name__)
+
 DEFAULT_MAX_SESSIONS = 32
 DEFAULT_WAIT_SECONDS = 30.0
-QUIESCE_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 """At most one attempt in this time to reach a token that is away."""
 SESSION_PAUSE_SECONDS = 0.02
@@ -66,8 +66,7 @@ class Connection:
         self._next_attempt = 0.0
         self._generation = module.generation
         self._anchor: Session | None = self._open_anchor()
-        with _connections_lock:
-            _connections.add(self)
+        watch(self)
 
     @property
     def slot(self) -> Slot:
@@ -274,15 +273,14 @@ class Connection:
             try:
                 self._restart()
             except (BackendUnavailable, KeyNotFound):  # a token that is away is a slot without a token
-                _reinitialise(self.module, deadline)
+                reinitialise(self.module, deadline)
                 try:
                     self._restart()
                 except KeyNotFound:
                     raise BackendUnavailable("the PKCS#11 token is away", retryable=True) from None
 
     def _restart(self) -> None:
-        ended, self._ended = self._ended, []
-        self._close_all(ended)
+        self._close_ended()
         self._slot = find_slot(self._uri, self.module)
         self._generation = self.module.generation
         self._anchor = self._open_anchor()
@@ -307,23 +305,33 @@ class Connection:
 
     # -- closing -------------------------------------------------------------------------------------------------
 
-    def close(self) -> None:
-        """Close the pool, then the anchor. Idempotent; sessions still in use are closed when they come back."""
-        with self.module.lock:
-            with self._changed:
-                if self._closed:
-                    return
-                self._closed = True
-                self._end_epoch()
-                ended, self._ended = self._ended, []
-                in_use = self._opened
-            if not in_use:  # or C_Finalize would not wait for those
-                with _connections_lock:
-                    _connections.discard(self)
-            self._close_all(ended)
+    def close(self, deadline: Deadline) -> None:
+        """Close the pool, then the anchor. Idempotent; sessions still in use are closed when they come back.
 
-    def _close_all(self, sessions: list[PooledSession]) -> None:
-        for pooled in sessions:
+        Where the module is not free before the deadline, a warning is logged and no session is handed out any more,
+        but those that nobody uses stay open in the module until this is called again. Raises nothing.
+        """
+        try:
+            with self.module.alone(deadline), self.module.locked(deadline):
+                self._hand_out_no_more()
+                self._close_ended()
+        except BackendUnavailable as error:
+            self._hand_out_no_more()
+            _log.warning("the last key of a PKCS#11 token is closed, and its sessions and login are not: %s", error)
+
+    def _hand_out_no_more(self) -> None:
+        with self._changed:
+            if self._closed:
+                return
+            self._closed = True
+            self._end_epoch()
+            in_use = self._opened
+        if not in_use:  # or C_Finalize would not wait for those
+            forget(self)
+
+    def _close_ended(self) -> None:
+        ended, self._ended = self._ended, []
+        for pooled in ended:
             self._close_session(pooled.session, pooled.generation)
         anchor, self._anchor = self._anchor, None
         if anchor is not None:
@@ -341,68 +349,6 @@ class Connection:
         self._next_attempt = 0.0
 
 
-class OneAtATimeConnection(Connection):
-    """For a module that was initialised without locking: from acquire to release nobody else calls it."""
-
-    def recover(self, deadline: Deadline) -> None:
-        """See :class:`Connection`. Another token of the module may be at work meanwhile, so it takes its turn, too."""
-        if self._stale:
-            with self.module.alone(deadline):
-                super().recover(deadline)
-
-    def acquire(self, deadline: Deadline | None) -> PooledSession:
-        """See :class:`Connection`."""
-        seconds = DEFAULT_WAIT_SECONDS if deadline is None else deadline.remaining()
-        if not self.module.gate.acquire(timeout=seconds):
-            raise BackendUnavailable("the PKCS#11 module does one thing at a time, and is busy", retryable=True)
-        try:
-            return super().acquire(deadline)
-        except BaseException:
-            self.module.gate.release()
-            raise
-
-    def acquire_if_free(self, deadline: Deadline) -> PooledSession | None:
-        """See :class:`Connection`."""
-        if not self.module.gate.acquire(timeout=deadline.remaining()):
-            return None
-        session = None
-        try:
-            session = super().acquire_if_free(deadline)
-        finally:
-            if session is None:
-                self.module.gate.release()
-        return session
-
-    def release(self, session: PooledSession) -> None:
-        """See :class:`Connection`. In the thread that acquired it."""
-        try:
-            super().release(session)
-        finally:
-            self._open_gate(session)
-
-    def discard(self, session: PooledSession) -> None:
-        """See :class:`Connection`. In the thread that acquired it."""
-        try:
-            super().discard(session)
-        finally:
-            self._open_gate(session)
-
-    def _open_gate(self, session: PooledSession) -> None:
-        if not self.is_current(session):
-            return  # taken before a fork: the gate of this process was never closed for it
-        try:
-            self.module.gate.release()
-        except RuntimeError:
-            raise ConfigError(
-                "with init-mode=plain a content key is closed by the thread that unwrapped it",
-                hint="restart the process: the module stays reserved for that thread",
-            ) from None
-
-    def _reclaim(self, session: PooledSession) -> None:
-        with suppress(ConfigError):  # the garbage collector may run in another thread
-            self.discard(session)
-
-
 def _pool_size(max_sessions: int | None) -> int:
     return DEFAULT_MAX_SESSIONS if max_sessions is None else max(1, max_sessions - SESSIONS_OUTSIDE_POOL)
 
@@ -414,111 +360,3 @@ def _positive(uri: KeyUri, name: str, default: int) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ConfigError(f"{name} is a number from 1")
     return int(text)
-
-
-_connections: "WeakSet[Connection]" = WeakSet()
-_connections_lock = threading.Lock()
-_shared: dict[tuple[str, bytes, str], Connection] = {}
-_shared_lock = threading.Lock()
-
-
-def _all_connections() -> list[Connection]:
-    with _connections_lock:
-        return list(_connections)
-
-
-def _reinitialise(module: Module, deadline: Deadline) -> None:
-    """C_Finalize voids the handles of every connection, so all traffic stops first."""
-    until = min(deadline, Deadline.after(QUIESCE_SECONDS), key=lambda item: item.at)
-    with module.stopped(until):
-        for connection in _all_connections():
-            if connection.module is module:
-                connection.quiesce(until)
-        module.reinitialise()
-
-
-def _sees_tokens(module: Module) -> bool:
-    try:
-        with module.visit():
-            return any(slot.get_token() for slot in module.library.get_slots(token_present=True))
-    except PKCS11Error:
-        return False
-
-
-def _bring_back(module: Module) -> None:
-    """Initialise again a module that lost its tokens while nobody was connected, or never saw them."""
-    connected = any(known.module is module for known in _shared.values())  # who has looked after it
-    if not connected and not _sees_tokens(module):
-        deadline = Deadline.after(DEFAULT_WAIT_SECONDS)
-        with module.locked(deadline):
-            _reinitialise(module, deadline)
-
-
-def _check_turns(uri: KeyUri, module: Module, vendor: Choice) -> None:
-    """Refuse a module that only now turns out to be one that several threads would crash.
-
-    Its file name said nothing, so it was initialised with locking, which does not help it. Who writes ``init-mode``
-    or another ``profile`` into the URI insists.
-    """
-    if vendor.profile.init_mode is InitMode.PLAIN and not module.one_at_a_time and uri.text("init-mode") is None:
-        raise ConfigError(
-            f"{vendor.profile.device} takes one call at a time, and its file name did not tell",
-            hint=f"add init-mode={InitMode.PLAIN} to the URI",
-        )
-
-
-def connect(uri: KeyUri, module: Module, *, force_login: bool) -> Connection:
-    """The connection to the token that the URI names, shared with other keys; pair with :func:`leave`.
-
-    The first URI of a token decides on ``max-sessions`` and ``profile`` and logs in; the login is the process's
-    (PKCS#11 section 5.6). Raises ConfigError where a later one asks for another profile.
-    """
-    with module.alone(Deadline.after(DEFAULT_WAIT_SECONDS)), _shared_lock:
-        with module.lock:
-            module.revive()
-        for known in list(_shared.values()):
-            if known.module is module:  # one that is lost would hide its token from the search below
-                known.recover(Deadline.after(DEFAULT_WAIT_SECONDS))
-        _bring_back(module)
-        with module.visit():
-            slot = find_slot(uri, module)
-            token = slot.get_token()
-            where = (module.path, token.serial, token.label)
-            asked = uri.text("profile")
-            vendor = Choice(named(asked), "the URI") if asked else probed(signs_of(module, token))
-            _check_turns(uri, module, vendor)
-            connection = _shared.get(where)
-            if connection is not None and asked and connection.vendor.profile is not vendor.profile:
-                raise ConfigError(
-                    f"the token is in use in this process with the vendor profile {connection.vendor.profile.name}",
-                    hint="give all URIs of one token the same profile=…",
-                )
-            if connection is None:
-                made = OneAtATimeConnection if module.one_at_a_time else Connection
-                connection = _shared[where] = made(uri, module, slot, vendor, force_login=force_login)
-        connection.users += 1
-        return connection
-
-
-def leave(connection: Connection) -> None:
-    """One user less; the last one closes the connection."""
-    with _shared_lock:
-        connection.users -= 1
-        if connection.users:
-            return
-        for where, shared in list(_shared.items()):
-            if shared is connection:
-                del _shared[where]
-    with connection.module.alone():
-        connection.close()
-
-
-def _after_fork_in_child() -> None:
-    global _shared_lock, _connections_lock
-    _shared_lock, _connections_lock = threading.Lock(), threading.Lock()
-    for connection in _all_connections():
-        connection.inherit()
-
-
-# After the hook of library.py, which was registered first.
-os.register_at_fork(after_in_child=_after_fork_in_child)

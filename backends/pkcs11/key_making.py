@@ -19,11 +19,11 @@ from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, Object, ObjectC
 from pkcs11.constants import CertificateType
 from pkcs11.exceptions import DeviceMemory, PKCS11Error, SessionReadOnly, TokenWriteProtected
 
-from sealpass.backends.pkcs11.connection import Connection, connect, leave
 from sealpass.backends.pkcs11.cryptoki import AesKeyTemplate
 from sealpass.backends.pkcs11.library import Module
 from sealpass.backends.pkcs11.objects import find_keys, kind_of, public_key_of, read
 from sealpass.backends.pkcs11.return_values import LOST_ERRORS, translate
+from sealpass.backends.pkcs11.sharing import connect, leave
 from sealpass.core import base64url
 from sealpass.core.algorithms import MIN_RSA_BITS
 from sealpass.core.capabilities import UnwrapMode
@@ -58,7 +58,7 @@ class TokenKeyMaker:
 
     @contextmanager
     def _session(self, *, rw: bool) -> Iterator[Session]:
-        connection: Connection = connect(self._uri, self._module, force_login=self._force_login)
+        connection = connect(self._uri, self._module, force_login=self._force_login)
         try:
             with connection.own_session(rw=rw) as session:
                 yield session

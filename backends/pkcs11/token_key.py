@@ -9,7 +9,7 @@ from typing import Self
 from pkcs11 import Attribute, Object, Session
 from pkcs11.exceptions import PKCS11Error
 
-from sealpass.backends.pkcs11.connection import Connection, leave
+from sealpass.backends.pkcs11.connection import Connection
 from sealpass.backends.pkcs11.cryptoki import CKU_CONTEXT_SPECIFIC, Reference
 from sealpass.backends.pkcs11.objects import find_key, handle_of, read, report_attributes
 from sealpass.backends.pkcs11.return_values import (
@@ -22,6 +22,7 @@ from sealpass.backends.pkcs11.return_values import (
     translate,
 )
 from sealpass.backends.pkcs11.session import PooledSession
+from sealpass.backends.pkcs11.sharing import leave
 from sealpass.backends.pkcs11.token import check_pin_flags, pin_memory
 from sealpass.backends.secret_source import read_secret
 from sealpass.core.deadline import Deadline

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from sealpass.backends.pkcs11 import connection
+from sealpass.backends.pkcs11 import sharing
 
 
 @pytest.fixture(autouse=True)
 def _nothing_stays_open() -> Iterator[None]:
-    before = dict(connection._shared)
+    before = dict(sharing._shared)
     yield
-    assert connection._shared == before, "a key of this test is still open"
+    assert sharing._shared == before, "a key of this test is still open"

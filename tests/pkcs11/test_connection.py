@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from sealpass.backends.pkcs11 import connection as connection_module
+from sealpass.backends.pkcs11 import reinitialising
 from sealpass.backends.pkcs11.connection import Connection
 from sealpass.backends.pkcs11.return_values import (
     CKR_DEVICE_ERROR,
@@ -316,7 +317,7 @@ def test_a_module_is_not_finalised_under_calls_outside_the_pool(
     softhsm2: SoftToken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Initialising again waits for own sessions and new connections; where one does not end it does not happen."""
-    monkeypatch.setattr(connection_module, "QUIESCE_SECONDS", 0.05)
+    monkeypatch.setattr(reinitialising, "QUIESCE_SECONDS", 0.05)
     monkeypatch.setattr(connection_module, "RETRY_SECONDS", 0.0)
     with open_key(softhsm2.shared_key(), failure_floor=0) as key:
         assert isinstance(key, RsaTokenKey)

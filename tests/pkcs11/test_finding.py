@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import pytest
 from pkcs11 import KeyType, Session
 
-from sealpass.backends.pkcs11.connection import connect, leave
 from sealpass.backends.pkcs11.library import load_module
+from sealpass.backends.pkcs11.sharing import connect, leave
 from sealpass.backends.registry import key_maker, open_key
 from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.errors import ConfigError, KeyNotFound, UnsupportedAlgorithm

@@ -12,7 +12,7 @@ import pytest
 from pkcs11 import Slot
 
 from sealpass.backends.pkcs11 import connection as connection_module
-from sealpass.backends.pkcs11 import library
+from sealpass.backends.pkcs11 import library, one_at_a_time, sharing
 from sealpass.backends.pkcs11.connection import Connection
 from sealpass.backends.pkcs11.rsa_key import RsaTokenKey
 from sealpass.backends.pkcs11.token import find_slot
@@ -88,7 +88,8 @@ def test_a_lost_token_is_brought_back_in_turn(
         "open": lambda: open_key(uri).close(),
         "list": lambda: list(key_maker(uri).list_keys()),
     }
-    monkeypatch.setattr(connection_module, "find_slot", find)
+    for module in (connection_module, sharing):
+        monkeypatch.setattr(module, "find_slot", find)
     monkeypatch.setattr(connection_module, "RETRY_SECONDS", 0.0)
     connection.lose(connection._idle)
     ways[way]()
@@ -109,8 +110,8 @@ def test_opening_waits_at_the_gate_with_empty_hands(
     opener.start()
     try:
         assert gate.reached.wait(10)
-        assert connection_module._shared_lock.acquire(timeout=5)
-        connection_module._shared_lock.release()
+        assert sharing._shared_lock.acquire(timeout=5)
+        sharing._shared_lock.release()
         open_key(uri).close()
     finally:
         connection.release(session)
@@ -131,7 +132,8 @@ def test_nobody_waits_for_ever(p11_kit: RemoteSoftToken, key: RsaTokenKey, monke
     """A call may hang inside the module: reports, lists and opening give up, and say that trying again may help."""
     uri, connection = p11_kit.shared_key(), key._connection
     monkeypatch.setattr(library, "_GATE_SECONDS", 0.01)
-    monkeypatch.setattr(connection_module, "DEFAULT_WAIT_SECONDS", 0.01)
+    for module in (connection_module, one_at_a_time, sharing):
+        monkeypatch.setattr(module, "DEFAULT_WAIT_SECONDS", 0.01)
     for do in (key.describe, key.attributes, lambda: open_key(uri), lambda: key_maker(uri).list_keys()):
         error = _busy(connection, do)
         assert isinstance(error, BackendUnavailable)

@@ -12,6 +12,7 @@ import pytest
 
 from sealpass.backends.pkcs11 import connection as connection_module
 from sealpass.backends.pkcs11.connection import Connection
+from sealpass.backends.pkcs11.reinitialising import reinitialise
 from sealpass.backends.pkcs11.rsa_key import RsaTokenKey
 from sealpass.backends.registry import open_key
 from sealpass.core import encrypt, jwe
@@ -243,8 +244,8 @@ def test_the_call_of_a_closed_key_is_waited_for(p11_kit: RemoteSoftToken) -> Non
     key.close()
     generation = connection.module.generation
     with pytest.raises(BackendUnavailable, match="does not end"):
-        connection_module._reinitialise(connection.module, Deadline.after(0.01))
+        reinitialise(connection.module, Deadline.after(0.01))
     assert connection.module.generation == generation
     connection.release(session)
-    connection_module._reinitialise(connection.module, Deadline.after(5))
+    reinitialise(connection.module, Deadline.after(5))
     assert connection.module.generation == generation + 1

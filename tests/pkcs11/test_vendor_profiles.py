@@ -197,6 +197,25 @@ def test_the_file_name_decides_before_the_module_can_be_asked() -> None:
     assert found == [locking, plain, plain, locking, locking]
 
 
+@pytest.mark.parametrize(
+    ("query", "file"),
+    [("&init-mode=plain", "libother.so"), ("&profile=opencryptoki", "libother.so"), ("", "p11-kit-client.so")],
+)
+def test_arguments_for_a_plain_initialisation_are_refused(query: str, file: str) -> None:
+    """C_Initialize(NULL) has no place for ``module-args``: a ConfigError, whoever chose the mode."""
+    with pytest.raises(ConfigError, match="takes no module-args"):
+        pkcs11._settings(KeyUri.parse(f"pkcs11:token=t?module-args=x{query}"), f"/opt/{file}")
+    locking = KeyUri.parse("pkcs11:token=t?module-args=x&init-mode=os-locking")
+    assert pkcs11._settings(locking, f"/opt/{file}") == ModuleSettings("x", InitMode.OS_LOCKING)
+
+
+def test_no_profile_asks_for_arguments_that_it_cannot_pass() -> None:
+    """A vendor whose module reads ``module-args`` is not initialised plainly."""
+    asking = [profile for profile in vendor_profiles.PROFILES if profile.module_args is not None]
+    assert asking
+    assert all(profile.init_mode is not InitMode.PLAIN for profile in asking)
+
+
 def test_the_directory_of_a_module_says_nothing() -> None:
     """Only the file's own name is looked at."""
     assert by_file("/opt/kmsp11/lib/module.so") is DEFAULT

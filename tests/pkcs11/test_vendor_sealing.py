@@ -64,8 +64,8 @@ def test_the_default_profile_does_not_seal_there(gcm: tuple[str, TokenMadeIv]) -
 
 def test_records_of_one_key_open_in_any_way(softhsm2: SoftToken, gcm: tuple[str, TokenMadeIv]) -> None:
     """The stored form is AES-GCM's own: another reader of the same key opens it."""
-    from sealpass.backends.pkcs11.connection import connect, leave
     from sealpass.backends.pkcs11.library import load_module
+    from sealpass.backends.pkcs11.sharing import connect, leave
 
     with open_key(gcm[0]) as key:
         sealed = aes(key).seal(RECORD, b"aad")
