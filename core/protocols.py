@@ -162,6 +162,8 @@ class KeyListing:
     """``RSA-2048`` or ``AES-256``."""
     key_id: str | None
     modes: tuple[UnwrapMode, ...] = ()
+    aliases: tuple[str, ...] = ()
+    """Names on the device that point to the key and can be moved (AWS KMS: ``alias/NAME``)."""
 
 
 class KeyMaker(Protocol):
@@ -187,14 +189,29 @@ class KeyMaker(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class PointedAlias:
+    """What an AliasPointer did. The URIs of keys name them by their id, as a ring's ``previous`` wants them."""
+
+    name: str
+    """The alias, as the device calls it."""
+    uri: KeyUri
+    """The alias's own URI."""
+    target: KeyUri
+    """The key that the alias names now."""
+    previous: KeyUri | None
+    """The key that it named before: ``target`` where it named that already, None where the alias is new."""
+
+
 @runtime_checkable
 class AliasPointer(Protocol):
     """A KeyMaker on whose device names point to keys and can be moved (AWS KMS)."""
 
-    def point_alias(self, target: KeyUri) -> KeyUri:
-        """Let the alias of this maker's URI name the key ``target``; the alias is made where it is not there yet.
+    def point_alias(self, target: KeyUri, *, create: bool = False) -> PointedAlias:
+        """Let the alias of this maker's URI name the key ``target``.
 
-        The answer is the alias's URI. Raises ConfigError where kind or use of the two keys differ.
+        Raises ConfigError where kind or use of the two keys differ, and where the alias is not there yet: only
+        ``create`` makes one, because a name with a typing error would be a new one.
         """
         ...
 

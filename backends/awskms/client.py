@@ -12,7 +12,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from sealpass.backends.awskms.refusals import CredentialsRefused, no_region, not_kms, translate
+from sealpass.backends.awskms.refusals import Asked, CredentialsRefused, no_region, not_kms, translate
 from sealpass.backends.awskms.settings import Settings, check_endpoint, is_aws
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import ConfigError, Error
@@ -109,7 +109,7 @@ class Connection:
         except Error:
             raise
         except Exception as error:  # noqa: BLE001 - no SDK's exception crosses; boto3 raises OSError and others, too
-            failure = translate(error, "boto3.client", 0)
+            failure = translate(error, Asked("boto3.client"), 0)
         else:
             return client
         raise failure
@@ -178,7 +178,8 @@ class Connection:
         except Error:
             raise
         except Exception as error:  # noqa: BLE001 - no SDK's exception crosses, and they hold requests
-            failure = translate(error, operation, time.monotonic() - started)
+            asked = Asked.of(operation, parameters, client.meta.region_name, client.meta.endpoint_url)
+            failure = translate(error, asked, time.monotonic() - started)
         else:
             return answer
         finally:
@@ -214,6 +215,7 @@ _METHODS = {
     "DescribeKey": "describe_key",
     "Encrypt": "encrypt",
     "GetPublicKey": "get_public_key",
+    "ListAliases": "list_aliases",
     "ListKeys": "list_keys",
     "ReEncrypt": "re_encrypt",
     "ScheduleKeyDeletion": "schedule_key_deletion",

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Making and listing keys in AWS KMS, and pointing aliases at them."""
 
-from collections.abc import Callable, Iterator
+import logging
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 from sealpass.backends.awskms.client import Connection, connect, leave, member
-from sealpass.backends.awskms.kms_key import RSA_SPECS, SYMMETRIC, USAGE, Metadata, describe_key
+from sealpass.backends.awskms.kms_key import RSA_SPECS, SYMMETRIC, USAGE, WORKING, Metadata, describe_key
 from sealpass.backends.awskms.rsa_key import get_public_key
 from sealpass.backends.awskms.settings import KeyName, Settings, require_key_name
 from sealpass.core.capabilities import UnwrapMode
@@ -20,8 +22,10 @@ from sealpass.core.errors import (
     UnsupportedAlgorithm,
 )
 from sealpass.core.jwk import PublicJwk
-from sealpass.core.protocols import KeyListing
+from sealpass.core.protocols import KeyListing, PointedAlias
 from sealpass.core.uri import KeyUri
+
+_log = logging.getLogger(__name__)
 
 # CreateKey answers when the pair is made, which takes longer than a login may. Giving up early leaves a key that
 # nobody knows of, and that costs money.
@@ -29,7 +33,9 @@ LEAST_READ_TIMEOUT = 30.0
 DELETION_DAYS = 7
 """The least that KMS allows."""
 _AES_BITS = 256
-_PAGE = 1000
+_KEYS_A_PAGE = 1000
+_ALIASES_A_PAGE = 100
+"""The most that ListKeys and ListAliases give at once."""
 
 
 class KmsKeyMaker:
@@ -108,7 +114,7 @@ class KmsKeyMaker:
 
     # -- pointing -------------------------------------------------------------------------------------------------
 
-    def point_alias(self, target: KeyUri) -> KeyUri:
+    def point_alias(self, target: KeyUri, *, create: bool = False) -> PointedAlias:
         """See :class:`~sealpass.core.protocols.AliasPointer`."""
         alias = self._alias()
         if target.scheme != self._uri.scheme:
@@ -121,6 +127,11 @@ class KmsKeyMaker:
             key.check_working()
             old = _find(connection, self._uri.require("key-id"))
             if old is None:
+                if not create:
+                    raise ConfigError(
+                        f"there is no {alias} in {connection.region} that could move",
+                        hint="check the name; --create makes a new alias",
+                    )
                 _create_alias(connection, alias, key.key_id)
             elif not _can_follow(old, key):
                 raise ConfigError(
@@ -129,7 +140,12 @@ class KmsKeyMaker:
                 )
             elif old.arn != key.arn:
                 connection.call("UpdateAlias", AliasName=alias, TargetKeyId=key.arn)
-        return self._uri
+            previous = None if old is None else self._by_id(old.key_id, connection.region)
+            return PointedAlias(alias, self._uri, self._by_id(key.key_id, connection.region), previous)
+
+    def _by_id(self, key_id: str, region: str) -> KeyUri:
+        """A URI for a key of the Region that is asked; it says which, where this maker's URI leaves that to boto3."""
+        return self._uri.replace(path={"key-id": key_id.encode("ascii"), "region": region.encode("ascii")})
 
     # -- listing --------------------------------------------------------------------------------------------------
 
@@ -137,16 +153,21 @@ class KmsKeyMaker:
         """See :class:`~sealpass.core.protocols.KeyMaker`.
 
         Without ``key-id``: a ListKeys for every 1000 keys of the account, then a DescribeKey for each, and a
-        GetPublicKey for each RSA key. Keys that the credentials may not describe are left out.
+        GetPublicKey for each RSA key; a warning in the log says how many are left out and why. In either case a
+        ListAliases for every 100 aliases.
         """
         # Not lazy: a caller who stops half-way would keep the connection.
         with self._connection() as connection:
             if self._name is not None:
-                return iter([_listing(connection, self._uri, describe_key(connection, self._name.text))])
+                key = describe_key(connection, self._name.text)
+                aliases = _aliases(connection, KeyId=key.arn)
+                return iter([_listing(connection, self._uri, key, aliases)])
+            keys = _usable_keys(connection)
+            aliases = _aliases(connection) if keys else {}
             return iter(
                 [
-                    _listing(connection, self._uri.replace(path={"key-id": key.key_id.encode("ascii")}), key)
-                    for key in _usable_keys(connection)
+                    _listing(connection, self._uri.replace(path={"key-id": key.key_id.encode("ascii")}), key, aliases)
+                    for key in keys
                 ]
             )
 
@@ -194,44 +215,72 @@ def _undoing(connection: Connection, key_id: str) -> Iterator[None]:
         raise
 
 
-def _pages(connection: Connection) -> Iterator[list[dict[str, Any]]]:
-    marker: dict[str, Any] = {}
+def _pages(connection: Connection, operation: str, name: str, **parameters: Any) -> Iterator[list[dict[str, Any]]]:
+    """The entries that a List operation answers under that name, a page at a time."""
     while True:
-        answer = connection.call("ListKeys", Limit=_PAGE, **marker)
-        yield answer.get("Keys", [])
+        answer = connection.call(operation, **parameters)
+        yield answer.get(name, [])
         if not answer.get("Truncated"):
             return
-        marker = {"Marker": member(answer, "NextMarker", "ListKeys")}
+        parameters["Marker"] = member(answer, "NextMarker", operation)
+
+
+_DENIED = "not to be described with these credentials"
+_OTHER_USE = "made for another use than RSA or symmetric encryption"
 
 
 def _usable_keys(connection: Connection) -> list[Metadata]:
     """The keys that can be opened; raises AuthenticationFailed where not a single one may be described."""
-    described: list[Metadata] = []
-    denied: AuthenticationFailed | None = None
-    for page in _pages(connection):
+    usable: list[Metadata] = []
+    left_out: Counter[str] = Counter()
+    described, denied = False, None
+    for page in _pages(connection, "ListKeys", "Keys", Limit=_KEYS_A_PAGE):
         for entry in page:
             try:
-                described.append(describe_key(connection, str(entry.get("KeyArn"))))
+                key = describe_key(connection, str(entry.get("KeyArn")))
             except AuthenticationFailed as error:  # the key's own policy leaves us out
                 denied = error
+                left_out[_DENIED] += 1
+                continue
             except KeyNotFound:
                 continue  # deleted meanwhile
+            described = True
+            if key.manager != "CUSTOMER":
+                continue  # those of AWS's services are in every account, and never ours
+            if key.usage != USAGE or not (key.spec == SYMMETRIC or key.spec in RSA_SPECS):
+                left_out[_OTHER_USE] += 1
+            elif key.state not in WORKING:
+                left_out[key.shown_state] += 1
+            else:
+                usable.append(key)
     if denied is not None and not described:
         raise denied
-    is_ours: Callable[[Metadata], bool] = lambda key: (  # noqa: E731 - reads best beside its one use
-        key.manager == "CUSTOMER"
-        and key.usage == USAGE
-        and key.state == "Enabled"
-        and (key.spec == SYMMETRIC or key.spec in RSA_SPECS)
-    )
-    return list(filter(is_ours, described))
+    if left_out:
+        reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(left_out.items()))
+        _log.warning("keys of %s that are not shown: %s", connection.region, reasons)
+    return usable
 
 
-def _listing(connection: Connection, uri: KeyUri, key: Metadata) -> KeyListing:
+def _aliases(connection: Connection, **of: str) -> dict[str, list[str]]:
+    """The aliases of the Region, or of one key, by key id; none, and a warning, where they may not be listed."""
+    found: dict[str, list[str]] = {}
+    try:
+        for page in _pages(connection, "ListAliases", "Aliases", Limit=_ALIASES_A_PAGE, **of):
+            for entry in page:
+                # An alias of AWS's own names no key until one is made for its service.
+                found.setdefault(str(entry.get("TargetKeyId")), []).append(str(entry.get("AliasName")))
+    except (AuthenticationFailed, KeyNotFound) as error:  # no right to it, or a key of another account
+        _log.warning("aliases are not shown: %s", error)
+        return {}
+    return found
+
+
+def _listing(connection: Connection, uri: KeyUri, key: Metadata, names: dict[str, list[str]]) -> KeyListing:
+    aliases = tuple(sorted(names.get(key.key_id, ())))
     if key.spec == SYMMETRIC:
-        return KeyListing(uri, f"AES-{_AES_BITS}", key.key_id)
+        return KeyListing(uri, f"AES-{_AES_BITS}", key.key_id, aliases=aliases)
     if key.spec not in RSA_SPECS or key.usage != USAGE:
-        return KeyListing(uri, key.spec, None)
+        return KeyListing(uri, key.spec, None, aliases=aliases)
     _, public_key = get_public_key(connection, key.arn)
     thumbprint = PublicJwk.from_public_key(public_key).kid
-    return KeyListing(uri, f"RSA-{RSA_SPECS[key.spec]}", thumbprint, (UnwrapMode.NATIVE,))
+    return KeyListing(uri, f"RSA-{RSA_SPECS[key.spec]}", thumbprint, (UnwrapMode.NATIVE,), aliases)

@@ -15,7 +15,7 @@ SYMMETRIC = "SYMMETRIC_DEFAULT"
 RSA_SPECS = {"RSA_2048": 2048, "RSA_3072": 3072, "RSA_4096": 4096}
 USAGE = "ENCRYPT_DECRYPT"
 # "Updating" (a multi-Region key that changes its primary) works for all cryptographic operations.
-_WORKING = ("Enabled", "Updating")
+WORKING = ("Enabled", "Updating")
 _STATES = ("Creating", "Disabled", "PendingDeletion", "PendingImport", "PendingReplicaDeletion", "Unavailable")
 _PASSING = ("Creating", "Unavailable")
 
@@ -33,13 +33,17 @@ class Metadata:
     manager: str
     multi_region: bool
 
+    @property
+    def shown_state(self) -> str:
+        """The state as KMS calls it, where it is one that we know."""
+        return self.state if self.state in WORKING + _STATES else "not Enabled"
+
     def check_working(self) -> None:
         """Raise BackendUnavailable where the key's state forbids using it."""
-        if self.state not in _WORKING:
-            state = self.state if self.state in _STATES else "not Enabled"
+        if self.state not in WORKING:
             raise BackendUnavailable(
-                f"the state of key {self.key_id} in AWS KMS is {state}",
-                retryable=state in _PASSING,
+                f"the state of key {self.key_id} in AWS KMS is {self.shown_state}",
+                retryable=self.state in _PASSING,
                 hint="enable the key (kms:EnableKey), or cancel its deletion, where it is still needed",
             )
 

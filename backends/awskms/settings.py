@@ -29,6 +29,7 @@ _ALIAS = r"alias/[A-Za-z0-9:/_-]{1,250}"
 _KEY_ID = r"[A-Za-z0-9-]{1,64}"  # a UUID, or mrk- and 32 hexadecimal digits
 _NAME = re.compile(rf"(?:{_KEY_ID}|{_ALIAS})\Z")
 _ARN = re.compile(rf"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{{12}}):(?:key/{_KEY_ID}|{_ALIAS})\Z")
+_GIVEN_BY_AWS = re.compile(r"(?:mrk-[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\Z")
 _REGION = re.compile(r"[a-z0-9-]{1,63}\Z")
 _PROFILE = re.compile(r"[^\s\[\]]{1,255}\Z")
 _SPELLINGS = "a key id, a key ARN, alias/NAME or an alias ARN"
@@ -71,6 +72,16 @@ class KeyName:
         return f"alias/{name}" if found else None
 
 
+def is_key_name(text: str) -> bool:
+    """Whether the text is a name of a key, and so public, and fit to be shown."""
+    return bool(_NAME.match(text) or _ARN.match(text))
+
+
+def looks_like_alias(key_id: str) -> bool:
+    """Whether what is written as a key id is none that AWS would give: perhaps an alias without its ``alias/``."""
+    return bool(re.fullmatch(_KEY_ID, key_id)) and not _GIVEN_BY_AWS.match(key_id)
+
+
 def require_key_name(uri: KeyUri) -> KeyName:
     """The key that the URI names; raises ConfigError where it names none."""
     name = KeyName.of(uri)
@@ -79,9 +90,21 @@ def require_key_name(uri: KeyUri) -> KeyName:
     return name
 
 
+def host_of(url: str) -> str:
+    """The host of a URL, with its port where it names one; never its userinfo. Empty where there is none."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return ""
+    if not host:
+        return ""
+    return (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
+
+
 def is_aws(endpoint_url: str) -> bool:
     """Whether the endpoint's host is one of AWS."""
-    host = urlsplit(endpoint_url).hostname or ""
+    host = host_of(endpoint_url).partition(":")[0]
     return any(host == suffix or host.endswith(f".{suffix}") for suffix in _AWS_SUFFIXES)
 
 
@@ -102,7 +125,13 @@ def check_endpoint(endpoint_url: str, attribute: str = "endpoint-url") -> None:
     except ValueError:
         host, parts = None, urlsplit("")
     if not host or parts.scheme not in ("http", "https") or "@" in parts.netloc:
-        raise ConfigError(f"awskms: {attribute} is https://HOST or https://HOST:PORT, without a user name")
+        raise ConfigError(
+            f"awskms: {attribute} is https://HOST or https://HOST:PORT, without a user name",
+            # The value itself is not repeated: it may be what does not belong there.
+            hint=None
+            if "://" in endpoint_url
+            else "write https:// before the host; an emulator of this machine is http://localhost:4566",
+        )
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ConfigError(f"awskms: {attribute} has nothing behind the host and port")
     if parts.scheme == "http" and not _is_loopback(host):

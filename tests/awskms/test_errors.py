@@ -12,7 +12,7 @@ from botocore import exceptions as boto
 
 from sealpass.backends.awskms import client
 from sealpass.backends.awskms.client import Connection, connect, leave
-from sealpass.backends.awskms.refusals import THROTTLING, CiphertextRefused, translate
+from sealpass.backends.awskms.refusals import THROTTLING, Asked, CiphertextRefused, translate
 from sealpass.backends.awskms.rsa_key import KmsRsaKey
 from sealpass.backends.awskms.settings import Settings
 from sealpass.backends.awskms.symmetric_key import KmsSymmetricKey
@@ -68,7 +68,7 @@ def test_throttling_says_for_how_long(kms: KmsEmulator, key: KmsSymmetricKey, co
     assert error.retryable
     assert error.code == "backend-unavailable"
     assert re.search(r"for [0-9]+\.[0-9] s$", str(error))
-    assert str(translate(boto.ClientError({"Error": {"Code": code}}, "Encrypt"), "Encrypt", 12.34)).endswith(
+    assert str(translate(boto.ClientError({"Error": {"Code": code}}, "Encrypt"), Asked("Encrypt"), 12.34)).endswith(
         "for 12.3 s"
     )
     assert "quota" in error.hint
@@ -222,13 +222,13 @@ def test_every_exception_of_botocore_becomes_one_of_ours() -> None:
     assert len(kinds) > 60
     for kind in kinds:
         error = kind.__new__(kind)
-        assert isinstance(translate(error, "Decrypt", 0), Error), kind
+        assert isinstance(translate(error, Asked("Decrypt"), 0), Error), kind
 
 
 def test_an_error_from_assuming_a_role_is_about_credentials(key: KmsSymmetricKey) -> None:
     """boto3 asks STS on the way; its NotFound is not a missing key, and its ValidationError not our parameter."""
     for code in ("AccessDenied", "NotFoundException", "ValidationError"):
-        found = translate(boto.ClientError({"Error": {"Code": code}}, "AssumeRole"), "Decrypt", 0)
+        found = translate(boto.ClientError({"Error": {"Code": code}}, "AssumeRole"), Asked("Decrypt"), 0)
         assert isinstance(found, AuthenticationFailed)
         assert "AssumeRole" in str(found)
 
@@ -237,15 +237,52 @@ def test_no_text_of_an_answer_is_repeated() -> None:
     """Neither its message nor a code that is no code."""
     for code in ("NotFoundException", "AccessDeniedException", "KMSInvalidStateException", "New", "secret <b>code</b>"):
         answer = {"Error": {"Code": code, "Message": "secret: pending deletion"}}
-        found = translate(boto.ClientError(answer, "Decrypt"), "Decrypt", 0)
+        found = translate(boto.ClientError(answer, "Decrypt"), Asked("Decrypt"), 0)
         assert isinstance(found, Error)
         assert "secret" not in f"{found} {found.hint}"
+
+
+def test_a_key_that_is_not_there_is_named(kms: KmsEmulator) -> None:
+    """With the Region that was asked; what may be an alias without its prefix is called one."""
+    uuid = "12345678-0000-4000-8000-123456789012"
+    for name, is_alias in (("e2ee", True), ("alias/e-two-ee", False), (uuid, False), (f"mrk-{'0' * 32}", False)):
+        with pytest.raises(KeyNotFound) as caught:
+            open_key(f"awskms:key-id={name}{ONCE}")
+        assert f"({name}) in this account and {REGION}" in str(caught.value)
+        assert (f"alias/{name}" in caught.value.hint) == is_alias
+        assert "check key-id and region" in caught.value.hint
+
+
+def test_a_refusal_names_its_key(kms: KmsEmulator, key: KmsSymmetricKey, symmetric_arn: str) -> None:
+    """An operator with several keys must know which one to allow, enable or replace."""
+    for code in ("AccessDeniedException", "DisabledException", "KMSInvalidStateException", "InvalidKeyUsageException"):
+        kms.fail("Encrypt", code, 1)
+        assert symmetric_arn in str(failure_of(key))
+
+
+def test_only_names_of_keys_are_repeated() -> None:
+    """Nothing else that stood in the request, and no name that is none."""
+    asked = Asked.of("Encrypt", {"KeyId": "alias/a\nb", "TargetKeyId": "alias/b", "Plaintext": b"secret"}, REGION, "")
+    assert asked == Asked("Encrypt", "alias/b", REGION)
+
+
+@pytest.mark.parametrize("status", [301, 403, 404])
+def test_a_web_server_that_is_not_kms(
+    kms: KmsEmulator, key: KmsSymmetricKey, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """Its page has no code of KMS; the host is named, and trying again is no help."""
+    monkeypatch.setattr(kms, "answer", lambda *_: (status, {"Content-Type": "text/html"}, "<html>not here</html>"))
+    error = failure_of(key)
+    assert isinstance(error, BackendUnavailable)
+    assert str(error) == f"what answered Encrypt at kms.{REGION}.amazonaws.com is not AWS KMS"
+    assert not error.retryable
+    assert "endpoint-url" in error.hint
 
 
 def test_a_server_error_without_a_code_may_pass() -> None:
     """A gateway that answers 502 with a page of its own."""
     answer = {"Error": {"Code": "502"}, "ResponseMetadata": {"HTTPStatusCode": 502}}
-    found = translate(boto.ClientError(answer, "Decrypt"), "Decrypt", 0)
+    found = translate(boto.ClientError(answer, "Decrypt"), Asked("Decrypt"), 0)
     assert isinstance(found, BackendUnavailable)
     assert found.retryable
 

@@ -190,19 +190,24 @@ def test_an_alias_is_made_and_moved(kms: KmsEmulator, alias: str) -> None:
     assert isinstance(maker, AliasPointer)
     first, second = (KeyUri.parse(f"awskms:key-id={kms.create_symmetric()}") for _ in range(2))
     kms.reset()
+    before: KeyUri | None = None
     for target, calls in ((first, (1, 0)), (first, (1, 0)), (second, (1, 1))):
-        uri = maker.point_alias(target)
-        assert str(uri) == f"awskms:key-id={alias};region={REGION}"
+        pointed = maker.point_alias(target, create=True)
+        assert (pointed.name, str(pointed.uri)) == (alias, f"awskms:key-id={alias};region={REGION}")
         assert (kms.count("CreateAlias"), kms.count("UpdateAlias")) == calls
-        with open_key(uri) as key:
-            assert key.key_id == str(target.text("key-id")).rpartition("/")[2]
+        key_id = str(target.text("key-id")).rpartition("/")[2]
+        assert str(pointed.target) == f"awskms:key-id={key_id};region={REGION}"
+        assert pointed.previous == before
+        before = pointed.target
+        with open_key(pointed.uri) as key:
+            assert key.key_id == key_id
 
 
 def test_an_alias_can_follow_another_alias_once(kms: KmsEmulator, alias: str) -> None:
     """The target may be named by an alias; what is stored is the key."""
     target = maker_of(f"awskms:key-id={alias}-target;region={REGION}").create_aes(256)
-    uri = maker_of(f"awskms:key-id={alias};region={REGION}").point_alias(target)
-    with open_key(uri) as first, open_key(target) as second:
+    pointed = maker_of(f"awskms:key-id={alias};region={REGION}").point_alias(target, create=True)
+    with open_key(pointed.uri) as first, open_key(target) as second:
         assert first.key_id == second.key_id
 
 
@@ -221,7 +226,7 @@ def test_an_alias_moves_to_a_longer_rsa_key(kms: KmsEmulator, alias: str) -> Non
     maker = maker_of(f"awskms:key-id={alias};region={REGION}")
     maker.create_rsa(2048, NATIVE)
     longer = maker_of(f"awskms:region={REGION}").create_rsa(3072, NATIVE)
-    with open_key(maker.point_alias(longer)) as key:
+    with open_key(maker.point_alias(longer).uri) as key:
         assert isinstance(key, KmsRsaKey)
         assert key.public_jwk.bits == 3072
 
@@ -243,6 +248,28 @@ def test_an_alias_points_to_a_key_that_works(kms: KmsEmulator, alias: str) -> No
     assert kms.count("CreateAlias") == kms.count("UpdateAlias") == 0
 
 
+def test_an_alias_with_a_typing_error_is_not_made(kms: KmsEmulator, alias: str, symmetric_arn: str) -> None:
+    """A move that makes a new alias would look like a rotation, and no server would follow it."""
+    maker = maker_of(f"awskms:key-id={alias};region={REGION}")
+    with pytest.raises(ConfigError, match=f"no {alias} in {REGION}") as caught:
+        maker.point_alias(KeyUri.parse(f"awskms:key-id={symmetric_arn}"))
+    assert "--create" in caught.value.hint
+    assert kms.count("CreateAlias") == 0
+
+
+def test_the_key_before_opens_by_what_the_move_answers(kms: KmsEmulator, alias: str) -> None:
+    """Also where the alias's URI is an ARN, which says the Region: it is what a ring's ``previous`` needs."""
+    maker_of(f"awskms:key-id={alias};region=us-west-2").create_aes(256)
+    with open_key(f"awskms:key-id={alias};region=us-west-2") as key:
+        old = key.key_id
+    new = maker_of("awskms:region=us-west-2").create_aes(256)
+    named = f"awskms:key-id=arn:aws:kms:us-west-2:{kms.account.account_id}:{alias}?max-attempts=2"
+    pointed = maker_of(named).point_alias(new)
+    assert str(pointed.previous) == f"awskms:key-id={old};region=us-west-2?max-attempts=2"
+    with open_key(str(pointed.previous)) as key:
+        assert key.key_id == old
+
+
 # -- listing ------------------------------------------------------------------------------------------------------
 
 
@@ -261,25 +288,58 @@ def test_the_one_key_of_a_uri_is_listed(kms: KmsEmulator, rsa_arn: str, symmetri
     assert (aes.kind, aes.key_id, aes.modes) == ("AES-256", symmetric_arn.rpartition("/")[2], ())
 
 
+def test_a_listing_shows_aliases(kms: KmsEmulator, alias: str) -> None:
+    """Of one key with one question about it, of a Region with one about all; those of other keys stay theirs."""
+    region = "eu-south-1"
+    maker = maker_of(f"awskms:region={region}")
+    named, _ = maker.create_aes(256), maker.create_aes(256)
+    names = tuple(sorted((alias, f"{alias}-too")))
+    for name in names:
+        maker_of(f"awskms:key-id={name};region={region}").point_alias(named, create=True)
+    kms.reset()
+    assert [key.aliases for key in maker_of(str(named)).list_keys()] == [names]
+    found = {str(key.uri): key.aliases for key in maker.list_keys()}
+    assert found.pop(str(named)) == names
+    assert list(found.values()) == [()]
+    assert kms.count("ListAliases") == 2
+
+
+def test_a_listing_without_the_right_to_list_aliases(
+    kms: KmsEmulator, symmetric_arn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The key is listed all the same, and a warning names the right."""
+    kms.fail("ListAliases", "AccessDeniedException", 1)
+    (found,) = maker_of(f"awskms:key-id={symmetric_arn}").list_keys()
+    assert found.aliases == ()
+    assert "aliases are not shown: AWS KMS refuses ListAliases" in caplog.text
+
+
 REGION_OF_LISTS = "eu-west-3"
 
 
-def test_all_usable_keys_of_account_and_region_are_listed(kms: KmsEmulator) -> None:
-    """Across pages, each with a URI that opens it; keys for other uses, disabled ones and denied ones are left out."""
+def test_all_usable_keys_of_account_and_region_are_listed(kms: KmsEmulator, caplog: pytest.LogCaptureFixture) -> None:
+    """Each with a URI that opens it; keys for other uses, disabled ones and denied ones are counted in a warning."""
     client = kms.client(region_name=REGION_OF_LISTS)
     symmetric = client.create_key()["KeyMetadata"]["KeyId"]
     rsa = client.create_key(KeySpec="RSA_2048", KeyUsage="ENCRYPT_DECRYPT")["KeyMetadata"]["KeyId"]
     client.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
-    client.disable_key(KeyId=client.create_key()["KeyMetadata"]["KeyId"])
+    for _ in range(2):
+        client.disable_key(KeyId=client.create_key()["KeyMetadata"]["KeyId"])
+    client.schedule_key_deletion(KeyId=client.create_key()["KeyMetadata"]["KeyId"], PendingWindowInDays=7)
     maker = maker_of(f"awskms:region={REGION_OF_LISTS}")
     found = {listing.uri.text("key-id"): listing for listing in maker.list_keys()}
     assert {(name, listing.kind) for name, listing in found.items()} == {(symmetric, "AES-256"), (rsa, "RSA-2048")}
+    (message,) = caplog.messages
+    assert message.startswith(f"keys of {REGION_OF_LISTS} that are not shown: 2 Disabled, 1 PendingDeletion, ")
+    assert message.endswith(", 1 made for another use than RSA or symmetric encryption")
     for listing in found.values():
         with open_key(listing.uri) as key:
             assert key.key_id == listing.key_id
     kms.fail("DescribeKey", "AccessDeniedException", 1)
+    caplog.clear()
     assert len(list(maker.list_keys())) == 1
-    kms.fail("DescribeKey", "AccessDeniedException", 4)
+    assert ", 1 not to be described with these credentials" in caplog.text
+    kms.fail("DescribeKey", "AccessDeniedException", 6)
     with pytest.raises(AuthenticationFailed):
         maker.list_keys()
 
@@ -287,17 +347,29 @@ def test_all_usable_keys_of_account_and_region_are_listed(kms: KmsEmulator) -> N
 def test_a_list_of_several_pages_is_read_to_its_end(kms: KmsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """The emulator has one page; here its answer is cut in two."""
     whole = [{"KeyArn": kms.create_symmetric()} for _ in range(2)]
+    names = [
+        {"AliasName": name, "TargetKeyId": key["KeyArn"].rpartition("/")[2]}
+        for name, key in zip(("alias/a", "alias/b"), whole, strict=True)
+    ]
     asked: list[object] = []
     call = Connection.call
 
     def paged(self: Connection, operation: str, deadline: None = None, **parameters: object) -> object:
-        if operation != "ListKeys":
+        pages = {"ListKeys": ("Keys", whole), "ListAliases": ("Aliases", names)}
+        if operation not in pages:
             return call(self, operation, deadline, **parameters)
-        asked.append(parameters.get("Marker"))
+        asked.append((operation, parameters["Limit"], parameters.get("Marker")))
+        name, entries = pages[operation]
         if parameters.get("Marker") == "next":
-            return {"Keys": whole[1:], "Truncated": False}
-        return {"Keys": whole[:1], "Truncated": True, "NextMarker": "next"}
+            return {name: entries[1:], "Truncated": False}
+        return {name: entries[:1], "Truncated": True, "NextMarker": "next"}
 
     monkeypatch.setattr(Connection, "call", paged)
-    assert len(list(maker_of(f"awskms:region={REGION}").list_keys())) == 2
-    assert asked == [None, "next"]
+    assert [key.aliases for key in maker_of(f"awskms:region={REGION}").list_keys()] == [("alias/a",), ("alias/b",)]
+    # The limits are the most that KMS takes: https://docs.aws.amazon.com/kms/latest/APIReference/API_ListAliases.html
+    assert asked == [
+        ("ListKeys", 1000, None),
+        ("ListKeys", 1000, "next"),
+        ("ListAliases", 100, None),
+        ("ListAliases", 100, "next"),
+    ]

@@ -150,6 +150,17 @@ def test_plain_http_to_another_machine_is_refused(host: str) -> None:
     assert "https" in caught.value.hint
 
 
+@pytest.mark.parametrize("value", ["localhost:4566", "127.0.0.1:4566", "localhost"])
+def test_an_endpoint_without_a_scheme_is_told_to_write_one(value: str) -> None:
+    """The hint shows how; a value that has a scheme needs another advice."""
+    with pytest.raises(ConfigError, match="endpoint-url is https://HOST") as caught:
+        open_key(f"awskms:key-id={UUID};region=eu-central-1?endpoint-url={value}")
+    assert "http://localhost:4566" in caught.value.hint
+    with pytest.raises(ConfigError) as caught:
+        check_endpoint(f"ftp://{value}")
+    assert "http://" not in caught.value.hint
+
+
 @pytest.mark.parametrize("url", ["https://kms.example/path", "https://kms.example?x=1", "https://kms.example#x"])
 def test_an_endpoint_is_a_host_only(url: str) -> None:
     """A path or query would be lost on the way to KMS's one path."""

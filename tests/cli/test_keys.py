@@ -85,7 +85,7 @@ def test_list_shows_a_line_for_each_key(run: Run, software_uri: str, public_jwk:
 def test_list_as_json(run: Run, software_uri: str, public_jwk: PublicJwk) -> None:
     """The listing as values."""
     assert run("keys", "list", software_uri, "--json").json == [
-        {"uri": software_uri, "kind": "RSA-2048", "key_id": public_jwk.kid, "modes": ["software"]}
+        {"uri": software_uri, "kind": "RSA-2048", "key_id": public_jwk.kid, "modes": ["software"], "aliases": []}
     ]
 
 

@@ -9,12 +9,12 @@ from sealpass.backends.registry import key_maker, open_key
 from sealpass.cli.command import Group
 from sealpass.cli.input import read_file
 from sealpass.cli.options import force_login_option, json_option, key_argument, not_empty
-from sealpass.cli.output import write_result
+from sealpass.cli.output import say, write_result
 from sealpass.cli.table import render
 from sealpass.core.algorithms import OAEP_BY_JWE_NAME
 from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.errors import UnsupportedAlgorithm
-from sealpass.core.protocols import AliasPointer, as_unwrapper
+from sealpass.core.protocols import AliasPointer, PointedAlias, as_unwrapper
 from sealpass.core.uri import KeyUri
 
 RSA_BITS = (2048, 3072, 4096)
@@ -121,15 +121,29 @@ def import_(*, uri: str, pem: str, mode: str | None, self_signed: bool, force_lo
 def list_(*, uri: str, force_login: bool, as_json: bool) -> None:
     """List the keys that a URI selects; each printed URI opens its key.
 
-    Needs the token's PIN. The URI may name a token without an object: then it selects all its keys.
+    Needs the token's PIN. The URI may name a token without an object, or a Region of AWS KMS without a key: then it
+    selects all its keys. Keys in AWS KMS come with their aliases; those that cannot be used are counted on standard
+    error.
     """
     found = list(key_maker(uri, force_login=force_login).list_keys())
     members = [
-        {"uri": str(key.uri), "kind": key.kind, "key_id": key.key_id, "modes": [mode.value for mode in key.modes]}
+        {
+            "uri": str(key.uri),
+            "kind": key.kind,
+            "key_id": key.key_id,
+            "modes": [mode.value for mode in key.modes],
+            "aliases": list(key.aliases),
+        }
         for key in found
     ]
-    rows = [(key.kind, key.key_id or "-", ",".join(key.modes) or "-", str(key.uri)) for key in found]
-    write_result(members, render(rows, ("KIND", "KEY ID", "MODES", "URI")), as_json=as_json)
+    heads: tuple[str, ...] = ("KIND", "KEY ID", "MODES", "URI")
+    rows: list[tuple[str, ...]] = [
+        (key.kind, key.key_id or "-", ",".join(key.modes) or "-", str(key.uri)) for key in found
+    ]
+    if any(key.aliases for key in found):  # most devices have none
+        heads = (*heads[:3], "ALIASES", *heads[3:])
+        rows = [(*row[:3], ",".join(key.aliases) or "-", *row[3:]) for row, key in zip(rows, found, strict=True)]
+    write_result(members, render(rows, heads), as_json=as_json)
 
 
 @keys.command(
@@ -139,21 +153,41 @@ def list_(*, uri: str, force_login: bool, as_json: bool) -> None:
 )
 @key_argument
 @click.argument("target", metavar="TARGET", callback=not_empty)
+@click.option("--create", is_flag=True, help="Make the alias if it is not there yet.")
 @json_option
-def alias(*, uri: str, target: str, as_json: bool) -> None:
+def alias(*, uri: str, target: str, create: bool, as_json: bool) -> None:
     """Let an alias name another key: how a rotation takes effect.
 
-    Needs the URI of an alias (AWS KMS), which is made where it is not there yet, and the URI of the key that it shall
-    name. Servers whose key ring has the alias follow it by themselves, and open with the old key what was made for
-    it; put the old key into their `previous` before the next restart.
+    Needs the URI of an alias (AWS KMS) and the URI of the key that it shall name. Prints the alias's URI, and on
+    standard error the one of the key that it named before. Servers whose key ring has the alias follow it by
+    themselves, and open with the old key what was made for it; put that URI into their `previous` before the next
+    restart.
     """
     maker = key_maker(uri)
     if not isinstance(maker, AliasPointer):
         raise UnsupportedAlgorithm(
             "keys of this kind have no aliases", hint="rotate by a new current key in the ring's configuration"
         )
-    pointed = maker.point_alias(KeyUri.parse(target))
-    write_result({"uri": str(pointed)}, str(pointed), as_json=as_json)
+    pointed = maker.point_alias(KeyUri.parse(target), create=create)
+    members = {
+        "uri": str(pointed.uri),
+        "target": str(pointed.target),
+        "previous": None if pointed.previous is None else str(pointed.previous),
+    }
+    say(_told(pointed), as_json=as_json)
+    write_result(members, str(pointed.uri), as_json=as_json)
+
+
+def _told(pointed: PointedAlias) -> str:
+    """What happened to an alias, and the next step."""
+    if pointed.previous is None:
+        return f"made {pointed.name}, which names {pointed.target}"
+    if pointed.previous == pointed.target:
+        return f"{pointed.name} names {pointed.target} already"
+    return (
+        f"moved {pointed.name} from {pointed.previous} to {pointed.target}; put {pointed.previous} into `previous` of "
+        "every ring that has the alias"
+    )
 
 
 @keys.command(examples=('sealpass keys jwk "$KEY" --alg RSA-OAEP-256 > server.jwk',))
