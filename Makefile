@@ -20,6 +20,7 @@ menu:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
 	@echo 'PYTHON=python3.12 picks the interpreter; TESTS=pattern narrows the tests'
 
+run run-kms: export WITHOUT_NODE_PACKAGES := yes
 run: set-up ## qualify two soft tokens, SoftHSM 2 and NSS, with keys made for it; the reports go to out/
 	@$(VENV)/bin/python tools/run-qualification softhsm2
 	@$(VENV)/bin/python tools/run-qualification nss

@@ -26,6 +26,12 @@ def load(kind: Any, octets: bytes, **options: Any) -> Any:
     return kind.load(octets, strict=True, **options)
 
 
+def is_cut_off(octets: bytes) -> bool:
+    """Whether the outermost element goes on beyond the end, as in a file of which the last part is missing."""
+    length, position = _length(octets, 1)
+    return not octets.endswith(b"\0\0") if length is None else position + length > len(octets)
+
+
 def _check_shape(octets: bytes) -> None:
     position, size = 0, len(octets)
     enclosing: list[tuple[int, bool]] = []  # where each open element ends, at the latest; whether its length is open

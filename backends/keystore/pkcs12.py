@@ -160,6 +160,11 @@ def read_entries(content: bytes, store_password: str) -> list[Entry]:
 
     A key without a name has Java's alias for it: its number, from 1.
     """
+    if der.is_cut_off(content):
+        raise ConfigError(
+            "the PKCS #12 store is cut off or damaged: look for a backup",
+            hint="fewer octets are there than the file says of itself; no password was tried",
+        )
     with refusing_damage("the PKCS #12 store"):
         bags = [
             _bag(bag)

@@ -108,7 +108,8 @@ def no_early_failure(results: Sequence[CaseResult], floor: FloorReading) -> Chec
         )
         inside = floor.failures - len(failures)
         if inside > 0:  # R1d fails first and is then refused, which is what the case is about
-            detail += f"; the floor also counted {inside} on the way to another end, {floor.failures} in all"
+            was = "was a step" if inside == 1 else "were steps"
+            detail += f"; {inside} more {was} inside a case that ends otherwise: {floor.failures} failures in all"
     return Check("D3", "no failure is released before the fixed time", "RFC 7516 §11.5", status, detail)
 
 

@@ -11,6 +11,9 @@ from sealpass.core.protocols import Unwrapper
 
 Attributes = Mapping[str, bool | int | str | None]
 
+_SHORT_RSA_BITS = 2048
+"""The least that is allowed (RFC 7518 section 4.3)."""
+
 
 class Severity(StrEnum):
     """How much a finding weighs. ``high`` fails the qualification."""
@@ -41,8 +44,8 @@ def judge_key(
     description: Mapping[str, str] | None,
     allowed_modes: Collection[UnwrapMode],
 ) -> list[Finding]:
-    """The findings on a key, gravest first: by the attributes of PKCS#11, and by what a service says of its key."""
-    findings = _mode(key.capabilities.mode, allowed_modes)
+    """The findings on a key, gravest first: by mode and size, the attributes of PKCS#11, what a service says of it."""
+    findings = _mode(key.capabilities.mode, allowed_modes) + _size(key.public_jwk.bits)
     if is_emulated(key):
         findings.append(EMULATED)
     if attributes is not None:
@@ -73,8 +76,9 @@ def _mode(mode: UnwrapMode | None, allowed: Collection[UnwrapMode]) -> list[Find
             Finding(
                 "mode-not-allowed",
                 Severity.HIGH,
-                f"mode {mode or 'unknown'} is not allowed: only {' and '.join(allowed)} are",
-                "qualify a key in a device; for a try in development add --allow-software",
+                f"mode {mode or 'unknown'} may not pass: only {' and '.join(allowed)} may",
+                "qualify a key in a device; for development, or where a key store is what you have, "
+                "add --allow-software",
             )
         )
     if mode is UnwrapMode.SOFTWARE:
@@ -82,11 +86,24 @@ def _mode(mode: UnwrapMode | None, allowed: Collection[UnwrapMode]) -> list[Find
             Finding(
                 "software-key",
                 Severity.INFO,
-                "a software key protects nothing: it is in a file and in the memory of this process",
-                "use it for development and as the reference only",
+                "the key is in the memory of this process: no device protects it",
+                "for development, or where a key store is what you have",
             )
         )
     return findings
+
+
+def _size(bits: int) -> list[Finding]:
+    if bits != _SHORT_RSA_BITS:
+        return []
+    return [
+        Finding(
+            "rsa-2048",
+            Severity.INFO,
+            "an RSA key of 2048 bits has 112 bits of strength (NIST SP 800-57 part 1 rev. 5: until 2030)",
+            "make the next key with 3072 or 4096 bits",
+        )
+    ]
 
 
 def _protection(attributes: Attributes) -> list[Finding]:
@@ -249,15 +266,6 @@ def _described(values: Mapping[str, str]) -> list[Finding]:
                 Severity.INFO,
                 "the key is a multi-Region key: the same key material may be in several regions",
                 "check in which regions it has replicas, and who may use it there",
-            )
-        )
-    if values.get("key spec") == "RSA_2048":
-        findings.append(
-            Finding(
-                "rsa-2048",
-                Severity.INFO,
-                "an RSA key of 2048 bits has 112 bits of strength (NIST SP 800-57 part 1 rev. 5: until 2030)",
-                "make the next key with 3072 or 4096 bits",
             )
         )
     return findings

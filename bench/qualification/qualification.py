@@ -108,7 +108,10 @@ def _open(uri: KeyUri, options: Options, progress: Progress) -> Key:
 def _rsa_key(key: Key) -> Unwrapper:
     """The key in its role; raises UnsupportedAlgorithm for another kind, and for what our backends would not open."""
     if not isinstance(key, Unwrapper):
-        raise UnsupportedAlgorithm("this key does not unwrap", hint="name an RSA private key")
+        raise UnsupportedAlgorithm(
+            "this key is symmetric: it seals and does not unwrap; 'qualify' qualifies keys that unwrap",
+            hint="name an RSA private key; 'sealpass doctor KEY' shows what this one does",
+        )
     check_rsa_public_key(key.public_jwk.public_key())
     return key
 

@@ -68,14 +68,25 @@ def _row(*values: object) -> list[str]:
 
 def title(document: Document) -> str:
     """The headline: verdict, profile and key."""
-    verdict = document["verdict"]["verdict"].upper() + (_count(document["deviations"]))
-    return printable(f"{verdict}: {document['key']['uri']} under profile {document['settings']['profile']}")
+    verdict = document["verdict"]["verdict"]
+    shown = verdict.upper() + _count(document["deviations"]) + (_to_weigh(document) if verdict == "pass" else "")
+    return printable(f"{shown}: {document['key']['uri']} under profile {document['settings']['profile']}")
 
 
 def _count(deviations: Sequence[Any]) -> str:
     if not deviations:
         return ""
     return " WITH A DEVIATION" if len(deviations) == 1 else f" WITH {len(deviations)} DEVIATIONS"
+
+
+def _to_weigh(document: Document) -> str:
+    """What a pass comes with: how many findings of each severity, in their order, which is gravest first."""
+    counts = Counter(finding["severity"] for finding in document["findings"])
+    if not counts:
+        return ""
+    (first, count), *others = counts.items()
+    noun = "finding" if count == 1 else "findings"
+    return f", with {count} {noun} of severity {first}" + "".join(f", {number} of {name}" for name, number in others)
 
 
 def verdict_section(document: Document) -> Section:
@@ -139,7 +150,7 @@ def _key(document: Document) -> Section:
             _row("key id", key["id"]),
             _row("kind", None if key["bits"] is None else f"RSA-{key['bits']}"),
             _row("unwrap mode", key["mode"]),
-            _row("allowed modes", ", ".join(settings["allowed_modes"])),
+            _row("modes that may pass", ", ".join(settings["allowed_modes"])),
             _row("failure floor", "the device's default" if floor is None else f"{floor * 1000:g} ms, as asked for"),
             _row("profile", settings["profile"] + (" with SHA-1 allowed" if settings["allow_sha1"] else "")),
             *([_row("AES-GCM", _aes_gcm(settings))] if "kms_aad" in settings else []),

@@ -33,6 +33,10 @@ GOOD: dict[str, bool | int | str | None] = {
 }
 
 
+OF_THE_FIXTURE = {"software-key", "rsa-2048"}
+"""What is found on the key of these tests whatever they change."""
+
+
 class KeyWithAttributes(SoundKey):
     """A key that shows attributes, as a PKCS#11 key does."""
 
@@ -43,9 +47,9 @@ class KeyWithAttributes(SoundKey):
 
 
 def weighed(private_key: rsa.RSAPrivateKey, attributes: Attributes | None) -> dict[str, Severity]:
-    """The findings on a key with these attributes, without the one on software keys."""
+    """The findings on a key with these attributes, without those on mode and size."""
     found = findings.judge_key(SoundKey(private_key), attributes, None, tuple(UnwrapMode))
-    return {finding.id: finding.severity for finding in found if finding.id != "software-key"}
+    return {finding.id: finding.severity for finding in found if finding.id not in OF_THE_FIXTURE}
 
 
 def test_a_well_made_key_has_no_finding(private_key: rsa.RSAPrivateKey) -> None:
@@ -186,7 +190,7 @@ def test_a_software_key_passes_by_explicit_opt_in_only(private_key: rsa.RSAPriva
     """Mode software is not an allowed mode: without the opt-in a key without a fault fails, for this alone."""
     document = qualify(SoundKey(private_key), SEALPASS, replace(tiny, allow_software=False))
     assert (document["verdict"]["verdict"], document["verdict"]["exit_code"]) == ("fail", 1)
-    assert document["verdict"]["reasons"] == ["mode software is not allowed: only native and in-token are"]
+    assert document["verdict"]["reasons"] == ["mode software may not pass: only native and in-token may"]
     assert document["settings"]["allowed_modes"] == ["native", "in-token"]
     allowed = qualify(SoundKey(private_key), SEALPASS, tiny)
     assert allowed["verdict"]["verdict"] == "pass"
@@ -198,10 +202,11 @@ def test_a_key_in_a_device_is_in_an_allowed_mode(mode: UnwrapMode, private_key: 
     """Native and in-token need no opt-in; a key that does not say its mode is in none."""
     key = SoundKey(private_key)
     key.capabilities = replace(key.capabilities, mode=mode)
-    assert findings.judge_key(key, GOOD, None, Options().allowed_modes) == []
+    assert [finding.id for finding in findings.judge_key(key, GOOD, None, Options().allowed_modes)] == ["rsa-2048"]
     key.capabilities = replace(key.capabilities, mode=None)
     assert [finding.id for finding in findings.judge_key(key, GOOD, None, Options().allowed_modes)] == [
-        "mode-not-allowed"
+        "mode-not-allowed",
+        "rsa-2048",
     ]
 
 
@@ -237,20 +242,31 @@ class KmsLike(SoundKey):
         ({"origin": "EXTERNAL_KEY_STORE"}, {"unknown-origin": Severity.MEDIUM}),
         ({"origin": ""}, {"unknown-origin": Severity.MEDIUM}),
         ({"multi-region": "yes"}, {"multi-region": Severity.INFO}),
-        ({"key spec": "RSA_2048"}, {"rsa-2048": Severity.INFO}),
     ],
 )
 def test_what_a_service_says_of_its_key_becomes_a_finding(
     change: Mapping[str, str], expected: dict[str, Severity], private_key: rsa.RSAPrivateKey
 ) -> None:
-    """Where the key material comes from, where it may be, and its size are findings of their weight."""
+    """Where the key material comes from and where it may be are findings of their weight."""
     found = findings.judge_key(KmsLike(private_key), None, {**KMS, **change}, Options().allowed_modes)
-    assert {finding.id: finding.severity for finding in found} == expected
+    assert {finding.id: finding.severity for finding in found if finding.id not in OF_THE_FIXTURE} == expected
+
+
+@pytest.mark.parametrize("made", [SoundKey, KmsLike, KeyWithAttributes])
+@pytest.mark.parametrize(("bits", "expected"), [(2048, Severity.INFO), (3072, None)])
+def test_the_size_of_a_key_is_judged_wherever_it_is(
+    made: type[SoundKey], bits: int, expected: Severity | None, private_key: rsa.RSAPrivateKey
+) -> None:
+    """2048 bits are told of every key, whatever its device says of itself, and weigh nothing."""
+    key = made(private_key if bits == private_key.key_size else rsa.generate_private_key(65537, bits))
+    found = findings.judge_key(key, None, None, tuple(UnwrapMode))
+    assert {finding.id: finding.severity for finding in found}.get("rsa-2048") is expected
 
 
 def test_a_module_that_says_nothing_of_an_origin_is_not_judged_by_it(private_key: rsa.RSAPrivateKey) -> None:
     """The facts of a token have other names, and give no finding of a service."""
-    assert findings.judge_key(KmsLike(private_key), None, {"token model": "x"}, Options().allowed_modes) == []
+    found = findings.judge_key(KmsLike(private_key), None, {"token model": "x"}, Options().allowed_modes)
+    assert [finding.id for finding in found] == ["rsa-2048"]
 
 
 def test_an_imported_key_passes_with_a_finding_to_read(private_key: rsa.RSAPrivateKey, tiny: Options) -> None:
@@ -273,6 +289,6 @@ def test_an_emulator_makes_no_claim(private_key: rsa.RSAPrivateKey, tiny: Option
     assert document["verdict"]["verdict"] == "pass", document["verdict"]["reasons"]
     assert document["measurement"]["note"] == "emulator: no performance claim"
     weights = {finding["id"]: finding["severity"] for finding in document["findings"]}
-    assert weights == {"emulator": "info", "failure-floor": "info"}
+    assert weights == {"emulator": "info", "failure-floor": "info", "rsa-2048": "info"}
     for report in (markdown.render(document), terminal.render(document)):
         assert "Speed (emulator: no performance claim)" in report

@@ -65,11 +65,44 @@ def test_no_claim_stands_over_every_figure_of_an_emulator(suffix: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("suffix", ["md", "txt"])
+def test_modes_are_said_to_be_those_that_may_pass(suffix: str) -> None:
+    """They are what this qualification accepts, and not what the key or its device can do."""
+    text = views("emulator")[suffix]
+    assert "modes that may pass" in text
+    assert "allowed modes" not in text
+
+
 def test_the_open_settings_of_a_profile_are_in_the_report() -> None:
     """What Airlock does not document, and the key was qualified with, stands beside the profile."""
     row = "| AES-GCM | keys of 256 bits; the characters of the nonce as additional data |"
     assert row in views("emulator")["md"]
     assert "AES-GCM |" not in views("soft-token")["md"]
+
+
+@pytest.mark.parametrize(
+    ("severities", "words"),
+    [
+        ([], "PASS: "),
+        (["medium"], "PASS, with 1 finding of severity medium: "),
+        (
+            ["medium", "medium", "low", "info", "info"],
+            "PASS, with 2 findings of severity medium, 1 of low, 2 of info: ",
+        ),
+    ],
+)
+def test_the_line_of_a_pass_counts_the_findings(severities: list[str], words: str) -> None:
+    """Whoever reads one line reads that there is more to read."""
+    changed = document("soft-token")
+    changed["deviations"] = []
+    changed["findings"] = [{"severity": severity} for severity in severities]
+    assert outline.title(changed).startswith(words + "pkcs11:")
+
+
+def test_a_failure_counts_no_findings_in_its_line() -> None:
+    """There the reasons are what is to be read."""
+    assert document("failed")["findings"]
+    assert outline.title(document("failed")).startswith("FAIL: ")
 
 
 def test_color_changes_nothing_but_color() -> None:

@@ -29,12 +29,14 @@ def test_doctor_prints_a_line_for_each_fact(run: Run, software_uri: str) -> None
 
 
 def test_doctor_knows_sealing_keys(run: Run) -> None:
-    """An AES key seals, unwraps nothing and serves no profile."""
+    """An AES key seals, unwraps nothing and serves no profile; people are told what it does only."""
     uri = run("keys", "create", "software:path=seal.jwk", "--aes", "256").text
     found = run("doctor", uri, "--json").json
     assert (found["seal"], found["bits"], found["mode"]) == (["A256GCM"], 256, None)
     assert not any(variant["works"] for variant in found["unwrap"])
     assert set(found["profiles"].values()) == {"no"}
+    lines = dict(re.split(r" {2,}", line) for line in run("doctor", uri).text.splitlines())
+    assert lines == {"key": uri, "key id": found["key_id"], "bits": "256", "sealing": "A256GCM"}
 
 
 def test_doctor_says_where_sha1_is_needed(run: Run, softhsm2: SoftToken) -> None:

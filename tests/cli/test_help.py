@@ -82,7 +82,7 @@ def test_examples_name_existing_commands_and_options() -> None:
         examples = getattr(command, "examples", ())
         assert examples, name
         for called, arguments in re.findall(
-            r"\bsealpass ((?:db |keys |softhsm |hash (?=tune))?[a-z]+)([^|)]*)", "\n".join(examples)
+            r"\bsealpass ((?:db |keys |records |softhsm |hash (?=tune))?[a-z]+)([^|)]*)", "\n".join(examples)
         ):
             assert set(re.findall(r"(?<= )--[a-z0-9-]+", arguments)) <= known[called], name
 
@@ -91,7 +91,7 @@ def test_help_says_what_is_easily_missed(run: Run) -> None:
     """What KEY may be, where --json goes, and that a fast token database is for development only."""
     words = " ".join(run("--help").text.split())
     assert "KEY is a URI (encrypt also takes a JWK file)" in words
-    assert "every command takes --json, after its name" in words
+    assert "every command takes --json, after its name; --debug goes before it" in words
     words = " ".join(run("softhsm", "init", "--help").text.split())
     assert "NSS_MAX_MP_PBE_ITERATION_COUNT=1" in words
     assert "Never set it in production" in words
@@ -103,6 +103,24 @@ def test_json_before_the_command_is_told_where_it_goes(run: Run, group: list[str
     ran = run(*group, "--json", "list", "software:path=x")
     assert (ran.status, ran.out) == (2, b"")
     assert "--json goes after the command" in str(ran.error["message"])
+
+
+@pytest.mark.parametrize("command", [["doctor", "software:path=x"], ["keys"], ["keys", "list", "software:path=x"]])
+def test_debug_after_the_command_is_told_where_it_goes(run: Run, command: list[str]) -> None:
+    """--debug is an option of the program, not of a command."""
+    ran = run(*command, "--debug")
+    assert (ran.status, ran.out) == (2, b"")
+    assert "--debug goes before the command" in ran.err
+    ran = run(*command, "--debug", "--json")
+    assert "--debug goes before the command" in str(ran.error["message"])
+
+
+@pytest.mark.parametrize("command", [[], ["doctor"], ["qualify"]])
+def test_help_shows_a_key_of_each_kind_of_device(run: Run, command: list[str]) -> None:
+    """A reader with a KMS or a key store sees what to write."""
+    text = run(*command, "--help").text
+    for start in ("pkcs11:token=", "awskms:key-id=alias/", "keystore:path="):
+        assert start in text
 
 
 def test_version(run: Run) -> None:

@@ -10,7 +10,7 @@ import pytest
 from asn1crypto import algos, cms, core, pkcs12
 from jks import rfc7292, sun_crypto
 
-from sealpass.backends.keystore import pbe, sun
+from sealpass.backends.keystore import der, pbe, store_file, sun
 from sealpass.backends.keystore.data_input import DataInput
 from sealpass.backends.keystore.entries import WrongKeyPassword
 from sealpass.backends.keystore.java_object import UnexpectedClass, read_object
@@ -93,10 +93,27 @@ Refusal = Callable[..., OperatorError]
 def test_a_store_cut_off_at_any_64th_byte_is_refused_without_a_derivation(
     store: str, refusal: Refusal, no_derivation: None
 ) -> None:
-    """Each is a ConfigError; Sun's formats fail at the digest, PKCS #12 at its outermost length."""
+    """Each is a ConfigError that says so; Sun's formats fail at the digest, PKCS #12 at its outermost length."""
     content = (STORES / store).read_bytes()
-    for length in range(0, len(content), 64):
-        assert isinstance(refusal(content[:length]), ConfigError), length
+    for length in (1, *range(64, len(content), 64), len(content) - 1):
+        error = refusal(content[:length])
+        assert isinstance(error, ConfigError), length
+        assert length == 1 or "cut off" in str(error), length
+    assert isinstance(refusal(b""), ConfigError)
+
+
+def test_a_cut_pkcs12_store_is_told_from_a_wrong_password(tmp_path: Path, no_derivation: None) -> None:
+    """With any password: look for a backup."""
+    (tmp_path / "store").write_bytes((STORES / "modern.p12").read_bytes()[:1000])
+    for password in (STORE_PASSWORD, "wrong"):
+        with pytest.raises(ConfigError, match=r"^the PKCS #12 store is cut off or damaged: look for a backup$"):
+            store_file.read_entries(tmp_path / "store", password)
+
+
+def test_a_cut_store_without_an_outermost_length_is_seen_too() -> None:
+    """BER lets a writer leave the length open; then the end has a mark (X.690 section 8.1.5)."""
+    assert der.is_cut_off(b"\x30\x80\x05\x00")
+    assert not der.is_cut_off(b"\x30\x80\x05\x00\x00\x00")
 
 
 @pytest.mark.parametrize("store", SUN_STORES)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """tools/set-up on machines that lack something; each is a PATH of nothing but what such a machine has."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -102,3 +103,24 @@ def test_an_unknown_system_is_told_what_to_install(machine: Machine) -> None:
     code, words = _with_python(machine).set_up()
     assert code == 2
     assert "SoftHSM 2, OpenSC (for pkcs11-spy), the NSS tools, p11-kit with its server and PostgreSQL" in words
+
+
+@pytest.mark.parametrize(("target", "without"), [("run", "yes"), ("run-kms", "yes"), ("test", ""), ("check", "")])
+def test_a_run_installs_no_packages_for_tests(tmp_path: Path, target: str, without: str) -> None:
+    """The npm packages are peers for tests: whoever only qualifies a soft token does not wait for them."""
+    (tmp_path / "tools").mkdir()
+    shutil.copy(SET_UP.parents[1] / "Makefile", tmp_path)
+    stand_in = tmp_path / "tools" / "set-up"
+    stand_in.write_text('#!/bin/sh\necho "without=$WITHOUT_NODE_PACKAGES"\nexit 1\n')
+    stand_in.chmod(0o755)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(
+        ["make", target],  # noqa: S607 - wherever this machine has it
+        cwd=tmp_path,
+        env=inherited,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines()[0] == f"without={without}"
+    assert "WITHOUT_NODE_PACKAGES" in SET_UP.read_text(encoding="utf-8")

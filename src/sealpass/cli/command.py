@@ -26,6 +26,9 @@ def _telling_the_place(option: str, place: str, ctx: click.Context) -> Iterator[
         raise click.UsageError(f"{option} goes {place}", ctx) from None
 
 
+_DEBUG_GOES = "before the command: sealpass --debug COMMAND …"
+
+
 class Command(click.Command):
     """A command that shows examples and never repeats an argument that it did not ask for."""
 
@@ -36,7 +39,7 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Refuse surplus arguments without quoting them: the usual one is a password."""
         ctx.allow_extra_args = True
-        with _telling_the_place("--debug", "before the command: sealpass --debug COMMAND …", ctx):
+        with _telling_the_place("--debug", _DEBUG_GOES, ctx):
             surplus = super().parse_args(ctx, args)
         if surplus and not ctx.resilient_parsing:
             ctx.fail("an argument too many; passwords and tokens come on standard input, never as arguments")
@@ -57,8 +60,9 @@ class Group(click.Group):
     command_class = Command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Say where ``--json`` goes, to whoever writes it where many other programs want it."""
-        with _telling_the_place("--json", "after the command, with its other options", ctx):
+        """Say where ``--json`` and ``--debug`` go, to whoever writes them where other programs want them."""
+        json = _telling_the_place("--json", "after the command, with its other options", ctx)
+        with json, _telling_the_place("--debug", _DEBUG_GOES, ctx):
             return super().parse_args(ctx, args)
 
 

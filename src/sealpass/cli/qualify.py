@@ -97,7 +97,8 @@ def _directory(context: click.Context, parameter: click.Parameter, value: str | 
 @click.option(
     "--allow-software",
     is_flag=True,
-    help="Also pass a key that is in the memory of this process: for development, or where a key store is what you have.",
+    help="Also pass a key that is in the memory of this process: for development, or where a key store is what you"
+    " have.",
 )
 @click.option(
     "--failure-floor",
@@ -126,9 +127,8 @@ def qualify(  # noqa: PLR0913 - click passes every option by name
 
     Sends up to 190 good and bad tokens to the key, looks at its attributes, measures its speed, and ends with one
     verdict: pass (exit status 0), fail (1) or inconclusive (4). What the profile needs and the key does not do is a
-    failure, and so is a key that is not in a device (software:, keystore:). A symmetric key fails: it does not unwrap.
-    Nothing on the device is changed; an HSM may log every failed
-    decryption.
+    failure, and so is a key that is not in a device (software:, keystore:) or that only seals (symmetric). Nothing on
+    the device is changed; an HSM may log every failed decryption.
 
     Of several keys each has its own report. A key that cannot be opened takes nothing from the others; the exit
     status is then 1 where another key fails, and otherwise that of the error (3 before 2).
