@@ -34,7 +34,7 @@ class Machine:
             (self.commands / tool).symlink_to(found)
         for name in PRESENT:
             self.plant(f"usr/lib/{name}")
-        for command in ("certutil", "p11-kit"):
+        for command in ("certutil", "initdb", "p11-kit"):
             self.add(command, "exit 0")
         self.add("python3", f'[ "$1" != -m ] && exec "{sys.executable}" "$@"')
         # The script looks at fixed places: here they are below the folder.

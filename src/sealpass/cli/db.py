@@ -33,7 +33,7 @@ def upgrade(*, source: str, as_json: bool) -> None:
     URL. All of it happens or nothing, and servers that do it at the same time wait for each other; there is no way
     back but a backup. Needs 'sealpass[service]' and the right to create tables.
     """
-    with _open(source) as database:
+    with open_named(source) as database:
         changed = migrations.upgrade(database)
         version = migrations.current_version(database)
     say("the tables were brought to this version" if changed else "nothing to do", as_json=as_json)
@@ -49,13 +49,14 @@ def check(*, source: str, as_json: bool) -> None:
     Where they are not the exit status is 2, and the error says what to do. DATABASE is as in 'sealpass db upgrade'.
     Needs 'sealpass[service]'.
     """
-    with _open(source) as database:
+    with open_named(source) as database:
         migrations.check(database)
         version = migrations.current_version(database)
     write_result({"version": version}, f"version {version}", as_json=as_json)
 
 
-def _open(source: str) -> Database:
+def open_named(source: str) -> Database:
+    """The database that an argument names; raises ConfigError, also for a password in the argument itself."""
     database = Database(source)
     if not source.startswith(("env:", "file:")) and database.url.password:
         raise ConfigError(

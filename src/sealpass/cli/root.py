@@ -19,6 +19,11 @@ COMMANDS = {
     "hash": Entry("sealpass.cli.hash", "Hash a password and seal the hash: print its record."),
     "verify": Entry("sealpass.cli.verify", "Check a password against its record."),
     "db": Entry("sealpass.cli.db", "Make and check the tables of the password database.", extra="service"),
+    "records": Entry(
+        "sealpass.cli.records",
+        "Count the stored records by key, and seal all of them under a new key.",
+        extra="service",
+    ),
     "softhsm": Entry("sealpass.cli.softhsm", "Set up soft tokens for development and tests."),
     "completion": Entry("sealpass.cli.completion", "Print the completion script for a shell."),
 }
@@ -30,12 +35,18 @@ COMMANDS = {
 def root() -> None:
     """Unwrap passwords that the browser encrypted inside an HSM, and qualify the HSM for it.
 
-    KEY is a URI (encrypt also takes a JWK file): pkcs11:token=NAME;object=LABEL?pin-source=file:PATH,
-    awskms:key-id=alias/NAME;region=REGION, keystore:path=FILE;alias=NAME?store-pass-source=file:PATH or
-    software:path=FILE. Passwords and tokens come on standard input. Data goes to standard output, words to standard
+    KEY is a URI (encrypt also takes a JWK file):
+
+    \b
+      pkcs11:token=NAME;object=LABEL?pin-source=file:PATH
+      awskms:key-id=alias/NAME;region=REGION
+      keystore:path=FILE;alias=NAME?store-pass-source=file:PATH
+      software:path=FILE
+
+    Passwords and tokens come on standard input. Data goes to standard output, words to standard
     error; every command takes --json, after its name; --debug goes before it.
 
     Exit status: 0 done or passed; 1 measured, and it fails (also a refused token, a wrong password); 2 the command,
     URI, configuration or a file is wrong; 3 the device is not reachable or refuses to log in; 4 inconclusive; 70 a bug
     in sealpass; 130 interrupted; 141 nobody read the output to its end.
-    """
+    """  # noqa: D301 - the backspace is click's mark for lines that it leaves as they are
