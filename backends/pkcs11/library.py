@@ -265,7 +265,10 @@ _modules_lock = threading.Lock()
 def load_module(path: str, settings: ModuleSettings = ModuleSettings()) -> Module:
     """The one Module of a file; raises ConfigError where it is missing or already loaded with other settings."""
     if not Path(path).is_file():
-        raise ConfigError(f"no PKCS#11 module at {path}", hint="check module-path=…: is the vendor's client installed on this machine?")
+        raise ConfigError(
+            f"no PKCS#11 module at {path}",
+            hint="check module-path=…: is the vendor's client installed on this machine?",
+        )
     real = os.path.realpath(path)
     with _modules_lock:
         module = _modules.get(real)
