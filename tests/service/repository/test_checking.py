@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+import logging
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sealpass.core import argon2_hash
+from sealpass.core.argon2_hash import Argon2Parameters
+from sealpass.core.errors import BackendUnavailable, RecordProblem
+from sealpass.core.legacy_hashes import LegacyArgon2id
+from sealpass.core.passwords import Passwords
+from sealpass.core.records import RecordUse
+from sealpass.service.policy import PolicyReason
+from sealpass.service.repository import Outcome, SqlPasswordRepository
+from sealpass.service.storage import PasswordStorage
+from tests.service.conftest import Clock
+from tests.service.repository.conftest import (
+    LOCK_OUT,
+    MUST_CHANGE,
+    NEW,
+    OLD,
+    OTHER,
+    POLICY,
+    RIGHT,
+    WRONG,
+    DeafKey,
+    seen,
+    violated,
+)
+from tests.support.sealing import CHEAP, CountedKey, MemoryRing
+
+
+def test_only_the_right_password_matches(repository: SqlPasswordRepository) -> None:
+    """Of an existing user."""
+    assert repository.check("s", OLD) == RIGHT
+    for subject, password in (("s", NEW), ("s", OLD + " "), ("s", ""), ("S", OLD), ("", OLD), (None, OLD)):
+        assert repository.check(subject, password) == WRONG
+    assert not WRONG
+    assert RIGHT
+
+
+def test_a_success_forgets_the_failures(repository: SqlPasswordRepository) -> None:
+    """Only failures in a row lock out."""
+    for _ in range(3):
+        assert not repository.check("s", NEW)
+        assert not repository.check("s", NEW)
+        assert repository.check("s", OLD)
+
+
+def test_a_user_who_is_locked_out_looks_like_one_who_mistypes(
+    repository: SqlPasswordRepository, clock: Clock, key: DeafKey, hashed: list[Argon2Parameters]
+) -> None:
+    """Not even the right password is looked at, until the time is over."""
+    for _ in range(LOCK_OUT.attempts):
+        assert repository.check("s", NEW) == WRONG
+    assert repository.check("s", OLD) == WRONG
+    assert repository.change("s", OLD, NEW) is Outcome.NO_MATCH
+    clock.now += LOCK_OUT.seconds
+    assert repository.check("s", OLD) == RIGHT
+
+
+@pytest.mark.parametrize("subject", ["s", "locked", "damaged", "unknown", None])
+def test_every_refusal_costs_one_hash_and_one_call_of_the_device(
+    repository: SqlPasswordRepository,
+    storage: PasswordStorage,
+    key: DeafKey,
+    hashed: list[Argon2Parameters],
+    subject: str | None,
+) -> None:
+    """Whoever does not exist, is locked out or has a damaged record, costs what a wrong password does."""
+    repository.register("locked", OLD)
+    storage.create("damaged", current=str(seen(storage).current))
+    for _ in range(LOCK_OUT.attempts):
+        repository.check("locked", NEW)
+    hashed.clear()
+    key.opened = key.sealed = 0
+    assert repository.check(subject, NEW) == WRONG
+    assert (hashed, key.opened, key.sealed) == ([CHEAP], 1, 0)
+
+
+def test_a_damaged_record_is_for_operators_only(
+    repository: SqlPasswordRepository, storage: PasswordStorage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The page sees a wrong password, which counts; the log and a counter say what is wrong, without the record."""
+    assert storage.create("moved", current=str(seen(storage).current))
+    assert repository.check("moved", OLD) == WRONG
+    assert seen(storage, "moved").failures == 1
+    assert repository.records_refused == {RecordProblem.DOES_NOT_OPEN: 1}
+    (line,) = caplog.messages
+    assert "'moved', slot current: record refused (does-not-open)" in line
+    assert "$sealpass" not in caplog.text
+    assert caplog.records[0].levelno == logging.ERROR
+
+
+def test_a_device_that_does_not_answer_returns_the_attempt(
+    repository: SqlPasswordRepository, storage: PasswordStorage, key: DeafKey
+) -> None:
+    """Nobody's password was looked at, so nobody is locked out, and nobody is told that it is wrong."""
+    repository.check("s", NEW)
+    key.deaf = True
+    for subject in ("s", "unknown"):
+        for _ in range(LOCK_OUT.attempts):
+            with pytest.raises(BackendUnavailable):
+                repository.check(subject, OLD)
+            with pytest.raises(BackendUnavailable):
+                repository.change(subject, OLD, NEW)
+    assert seen(storage).failures == 1
+    key.deaf = False
+    assert repository.check("s", OLD) == RIGHT
+
+
+def test_a_device_that_does_not_answer_frees_no_one_who_is_locked_out(
+    repository: SqlPasswordRepository, key: DeafKey
+) -> None:
+    """Only an attempt that was counted is given back."""
+    for _ in range(LOCK_OUT.attempts):
+        repository.check("s", NEW)
+    key.deaf = True
+    with pytest.raises(BackendUnavailable):
+        repository.check("s", OLD)
+    key.deaf = False
+    assert repository.check("s", OLD) == WRONG
+
+
+def test_a_login_brings_its_record_up_to_date(
+    repository: SqlPasswordRepository, storage: PasswordStorage, ring: MemoryRing
+) -> None:
+    """Under the new key; when the password was set stays, and so does a second login's record."""
+    before = seen(storage)
+    ring.keys = [CountedKey("key-2"), *ring.keys]
+    assert repository.check("s", NEW) == WRONG
+    assert seen(storage).current == before.current
+    assert repository.check("s", OLD) == RIGHT
+    after = seen(storage)
+    assert "$k=key-2$" in str(after.current)
+    assert after == replace(before, current=after.current)
+    assert repository.check("s", OLD) == RIGHT
+    assert seen(storage) == after
+
+
+def test_a_legacy_hash_becomes_a_record(
+    storage: PasswordStorage, ring: MemoryRing, repository: SqlPasswordRepository
+) -> None:
+    """At the first login; a hash that is not allowed looks like a wrong password."""
+    legacy = argon2_hash.hash_password(OLD.encode(), CHEAP)
+    storage.create("legacy", current=legacy)
+    assert repository.check("legacy", OLD) == WRONG
+    assert repository.records_refused == {RecordProblem.FORM: 1}
+    allowing = Passwords(ring, hashing=CHEAP, legacy=[LegacyArgon2id()])
+    assert SqlPasswordRepository(storage, allowing, ring, POLICY).check("legacy", OLD) == RIGHT
+    assert repository.check("legacy", OLD) == RIGHT
+
+
+def test_a_login_does_not_fail_with_bringing_up_to_date(
+    repository: SqlPasswordRepository,
+    storage: PasswordStorage,
+    ring: MemoryRing,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A new key that does not seal is for operators, and the old record stays."""
+    before = seen(storage)
+    new = DeafKey("key-2")
+    new.deaf = True
+    ring.keys = [new, *ring.keys]
+    assert repository.check("s", OLD) == RIGHT
+    assert seen(storage) == before
+    assert "not brought up to date (backend-unavailable)" in caplog.text
+
+
+def test_bringing_up_to_date_overwrites_no_change(
+    repository: SqlPasswordRepository, storage: PasswordStorage, ring: MemoryRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A password that is set between the check and the rewrite stays."""
+    rewrite = storage.rewrite
+
+    def late(*arguments: Any) -> bool:
+        assert repository.reset("s", NEW) is Outcome.DONE
+        return rewrite(*arguments)
+
+    monkeypatch.setattr(storage, "rewrite", late)
+    ring.keys = [CountedKey("key-2"), *ring.keys]
+    assert repository.check("s", OLD) == RIGHT
+    monkeypatch.undo()
+    assert repository.check("s", OLD) == WRONG
+    assert repository.check("s", NEW) == RIGHT
+
+
+@pytest.mark.parametrize("has_current", [True, False])
+def test_an_initial_password_logs_in_and_has_to_be_changed(
+    repository: SqlPasswordRepository, storage: PasswordStorage, passwords: Passwords, *, has_current: bool
+) -> None:
+    """Beside the current one, if there is one; the change uses it up, and it is not to be the new one."""
+    letter = passwords.hash(OTHER, "l", RecordUse.LETTER)
+    assert storage.create("l", current=passwords.hash(OLD, "l") if has_current else None, letter=letter)
+    assert repository.check("l", NEW) == WRONG
+    assert repository.check("l", OLD) == (RIGHT if has_current else WRONG)
+    assert repository.change_forced("l", NEW) is Outcome.NOT_DUE
+    assert repository.check("l", OTHER) == MUST_CHANGE
+    assert violated(lambda: repository.change_forced("l", OTHER)) == (PolicyReason.REUSED,)
+    assert repository.change_forced("l", NEW) is Outcome.DONE
+    assert repository.check("l", OTHER) == WRONG
+    assert repository.check("l", NEW) == RIGHT
+    assert len(seen(storage, "l").history) == has_current
+
+
+def test_an_initial_password_is_an_old_password(
+    repository: SqlPasswordRepository, storage: PasswordStorage, passwords: Passwords
+) -> None:
+    """For a voluntary change."""
+    storage.create("l", letter=passwords.hash(OTHER, "l", RecordUse.LETTER))
+    assert repository.change("l", OTHER, NEW) is Outcome.DONE
+    assert repository.check("l", NEW) == RIGHT
