@@ -19,6 +19,11 @@ COMMANDS = {
     "hash": Entry("sealpass.cli.hash", "Hash a password and seal the hash: print its record."),
     "verify": Entry("sealpass.cli.verify", "Check a password against its record."),
     "db": Entry("sealpass.cli.db", "Make and check the tables of the password database.", extra="service"),
+    "records": Entry(
+        "sealpass.cli.records",
+        "Count the stored records by key, and seal all of them under a new key.",
+        extra="service",
+    ),
     "softhsm": Entry("sealpass.cli.softhsm", "Set up soft tokens for development and tests."),
     "completion": Entry("sealpass.cli.completion", "Print the completion script for a shell."),
 }

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All records under the current key, without a password and while logins go on (docs/rotation.md).
+
+Nothing here may be relied upon to happen: the process may end at any instruction. A batch is replaced in one
+transaction, each record only where it is still the one that was read; then the checkpoint is saved. So a record is
+under one key or the other, a change that came in between stays, and work that is done twice finds nothing to do.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TypeVar
+
+from sealpass.core.errors import BackendUnavailable, ConfigError, OperatorError, RecordProblem, RecordRefused
+from sealpass.core.passwords import Passwords, SealingRing
+from sealpass.core.records import PREFIX, RecordUse, is_record
+from sealpass.service.checkpoints import Checkpoint, Checkpoints
+from sealpass.service.database import Database
+from sealpass.service.record_table import EVERYTHING, RecordTable, Replacement, StoredRecord
+
+DEFAULT_BATCH = 1000
+REHEARSED = 100
+"""Records that are sealed anew and not stored, to see whether the keys can do it."""
+MOST_SWEEPS = 5
+BACK_OFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""The pauses before a device or database that is away for a moment is asked again; after the last one the job stops."""
+CHECKPOINT_SECONDS = 2.0
+"""Between two checkpoints. One more commit for each batch would cost more than a run that goes on can save by it: what
+was moved since then it passes over without a call of a device."""
+_BURST_SECONDS = 0.05
+_SHORTEST_PAUSE = 0.005
+"""Seconds; a shorter one takes longer than it says."""
+
+T = TypeVar("T")
+Moved = Replacement | RecordRefused | None
+
+
+class Refused(NamedTuple):
+    """What kind of records could not be moved; says nothing about whose they are."""
+
+    key_id: str
+    slot: RecordUse
+    problem: RecordProblem
+
+
+@dataclass(slots=True)
+class Progress:
+    """What was done so far. ``refused`` and ``unsealed`` are those of the latest sweep over the table."""
+
+    moved: int = 0
+    changed: int = 0
+    """Somebody else changed or deleted them after they were read, and so they were not replaced."""
+    refused: Counter[Refused] = field(default_factory=Counter)
+    unsealed: int = 0
+    """Legacy hashes: only a login can seal them."""
+    rehearsed: int = 0
+    """Sealed anew and not stored."""
+    settled: bool = False
+    """The last sweep found nothing more to move."""
+
+
+class Pace:
+    """Lets so many through in a second, over all threads; None: any number."""
+
+    def __init__(
+        self, per_second: float | None, pause: Callable[[float], object], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        if per_second is not None and not 0 < per_second < float("inf"):
+            raise ConfigError("a rate is a number of records a second, above 0")
+        self._interval = 1 / per_second if per_second else 0.0
+        self._pause = pause
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._next = clock()
+
+    def wait(self) -> None:
+        """Return when it is the caller's turn. A delay is made up for within a moment, never later in one go."""
+        if not self._interval:
+            return
+        with self._lock:
+            now = self._clock()
+            at = self._next = max(self._next, now - _BURST_SECONDS) + self._interval
+        if at - now > _SHORTEST_PAUSE:
+            self._pause(at - now)
+
+
+class Rotation:
+    """One job: move every record of ``database`` that the keys of ``ring`` open under its current key.
+
+    Make one for each run. ``rate`` is in records a second, ``threads`` work at the same time, ``batch`` records are
+    replaced in one transaction. The other settings, all in seconds, are for tests. Ring and database stay the caller's.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        ring: SealingRing,
+        *,
+        batch: int = DEFAULT_BATCH,
+        threads: int = 1,
+        rate: float | None = None,
+        back_off: tuple[float, ...] = BACK_OFF_SECONDS,
+        checkpoint_every: float = CHECKPOINT_SECONDS,
+        pause: Callable[[float], object] | None = None,
+    ) -> None:
+        if batch < 1 or threads < 1:
+            raise ConfigError("a batch has a record or more, and a thread or more works on it")
+        self._table = RecordTable(database)
+        self._checkpoints = Checkpoints(database)
+        self._ring = ring
+        self._passwords = Passwords(ring)
+        self.target = ring.current_sealer.key_id
+        self._batch = batch
+        self._threads = threads
+        self._back_off = back_off
+        self._checkpoint_every = checkpoint_every
+        self._stop = threading.Event()
+        self._pause = pause or self._stop.wait  # waiting for the event, so that nobody sleeps on after an interruption
+        self._pace = Pace(rate, self._pause)
+        self._failure: OperatorError | None = None
+        self.progress = Progress()
+
+    @property
+    def job(self) -> str:
+        """The name of the job's checkpoints."""
+        return f"rotate to {self.target}"
+
+    def run(self, tell: Callable[[Progress], object] = lambda _progress: None) -> Progress:
+        """Move all that can be moved; ``tell`` is called after each batch.
+
+        Begins where a run that was interrupted left off. Then sweeps over the whole table until nothing is left to
+        move: so a checkpoint can save time and never lose a record, and what a server with an older ring sealed
+        meanwhile is moved, too. Raises operator errors; what was done until then stays, and so does the checkpoint.
+        """
+        with self._mapping() as move:
+            for part in self._again(lambda: self._checkpoints.begin(self.job, [EVERYTHING])):
+                if not part.finished:
+                    self._sweep(move, part, tell, keep=True)
+            for _ in range(MOST_SWEEPS):
+                before = self.progress.moved + self.progress.changed
+                self.progress.refused.clear()
+                self.progress.unsealed = 0
+                self._sweep(move, Checkpoint(0, EVERYTHING), tell, keep=False)
+                if self.progress.moved + self.progress.changed == before:
+                    self.progress.settled = True
+                    break
+            self._again(lambda: self._checkpoints.forget(self.job))
+        return self.progress
+
+    def rehearse(self, records: int = REHEARSED) -> Progress:
+        """Seal a few records anew and store none of them; what would have become of them. Raises as run()."""
+        with self._mapping() as move:
+            batch = self._again(lambda: self._table.scan(limit=records, not_under=self.target))
+            self.progress.rehearsed = len(self._move_all(move, batch))
+        if self._failure is not None:
+            raise self._failure
+        return self.progress
+
+    @contextmanager
+    def _mapping(self) -> Iterator[Callable[[list[StoredRecord]], Iterable[Moved]]]:
+        """How a batch is worked off: in this thread, or in several; none of them is left behind."""
+        if self._threads == 1:
+            yield lambda records: map(self._move, records)
+            return
+        with ThreadPoolExecutor(self._threads, thread_name_prefix="sealpass-rotation") as pool:
+            try:
+                yield lambda records: pool.map(self._move, records)
+            except BaseException:
+                self._stop.set()
+                raise
+
+    def _sweep(
+        self,
+        move: Callable[[list[StoredRecord]], Iterable[Moved]],
+        at: Checkpoint,
+        tell: Callable[[Progress], object],
+        *,
+        keep: bool,
+    ) -> None:
+        """Go over one part of the table; ``keep`` checkpoints."""
+        saved = time.monotonic()
+        while batch := self._scan(at):
+            replaced = self._store(self._move_all(move, batch))
+            if self._failure is not None:
+                if keep:
+                    self._save(at)  # of the batches before: of this one, some are not moved
+                raise self._failure
+            if self._ring.current_sealer.key_id != self.target:
+                raise ConfigError(
+                    "the alias of the current key names another key since the job began",
+                    hint="run it again, and it goes on to the new key",
+                )
+            at = replace(at, after=batch[-1].key, examined=at.examined + len(batch), replaced=at.replaced + replaced)
+            if keep and time.monotonic() - saved >= self._checkpoint_every:
+                self._save(at)
+                saved = time.monotonic()
+            tell(self.progress)
+        if keep:
+            self._save(replace(at, finished=True))
+
+    def _store(self, replacements: list[Replacement]) -> int:
+        replaced = self._again(lambda: self._table.replace_many(replacements))
+        self.progress.moved += replaced
+        self.progress.changed += len(replacements) - replaced
+        return replaced
+
+    def _scan(self, at: Checkpoint) -> list[StoredRecord]:
+        return self._again(
+            lambda: self._table.scan(after=at.after, limit=self._batch, within=at.within, not_under=self.target)
+        )
+
+    def _save(self, checkpoint: Checkpoint) -> None:
+        self._again(lambda: self._checkpoints.save(self.job, checkpoint))
+
+    def _move_all(
+        self, move: Callable[[list[StoredRecord]], Iterable[Moved]], batch: list[StoredRecord]
+    ) -> list[Replacement]:
+        """What to store; counts the others. After a failure it is what was finished before it."""
+        sealed = [stored for stored in batch if is_record(stored.record)]
+        self.progress.unsealed += len(batch) - len(sealed)
+        replacements = []
+        for stored, moved in zip(sealed, move(sealed), strict=True):
+            if isinstance(moved, Replacement):
+                replacements.append(moved)
+            elif moved is not None:
+                key_id = stored.record.removeprefix(f"{PREFIX}v=1$k=").partition("$")[0]
+                self.progress.refused[Refused(key_id, stored.key.slot, moved.problem)] += 1
+        return replacements
+
+    def _move(self, stored: StoredRecord) -> Moved:
+        """Seal one record anew; None after a failure of this or another one, which is kept."""
+        if self._failure is not None or self._stop.is_set():
+            return None
+        key = stored.key
+        self._pace.wait()
+        try:
+            new = self._again(lambda: self._passwords.rotate(stored.record, key.subject, key.slot))
+        except RecordRefused as refused:
+            return refused
+        except OperatorError as error:
+            self._failure = error
+            return None
+        return Replacement(key, stored.record, new)
+
+    def _again(self, work: Callable[[], T]) -> T:
+        """What ``work`` answers, asked again after a pause where it says that this may help."""
+        for seconds in self._back_off:
+            try:
+                return work()
+            except BackendUnavailable as error:
+                if not error.retryable or self._stop.is_set():
+                    raise
+            self._pause(seconds)
+        return work()
