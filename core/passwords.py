@@ -182,6 +182,8 @@ class Passwords:
         return record.key_id, argon2_hash.parse(plaintext.decode("ascii", "replace"), self._ceilings)
 
     def _verify_legacy(self, value: str, password: bytes, deadline: Deadline | None) -> Verification:
+        # First of all: a device that does not answer must not tell a right password from a wrong one.
+        self._call_device(deadline)
         try:
             kinds = self._legacy_kinds(value)
             refusals = [kind.refusal(password) for kind in kinds]
@@ -191,11 +193,11 @@ class Passwords:
                 for kind, refusal in zip(kinds, refusals, strict=True)
             )
         except RecordRefused:
-            self._spend(password, deadline)
+            argon2_hash.verify(self._matchless, password)
             raise
         if matches:
             return Verification(matches=True, needs_rehash=True)
-        self._spend(password, deadline)  # else a cheap legacy hash would tell by its time that the user exists
+        argon2_hash.verify(self._matchless, password)  # else a cheap legacy hash would tell that the user exists
         return Verification(matches=False, refusal=next(filter(None, refusals), None))
 
     def _legacy_kinds(self, value: object) -> list[LegacyHash]:

@@ -166,7 +166,7 @@ class SqlPasswordRepository:
             if self._replace(match.seen, record, deadline, known=known):
                 return Outcome.DONE
             seen = self._storage.get(subject)
-            match = None if seen is None else self._match(seen, old_text, deadline)
+            match = None if seen is None else self._match(seen, old_text, [], deadline)
             if match is None:
                 break
         return Outcome.CONFLICT
@@ -214,25 +214,31 @@ class SqlPasswordRepository:
     def _attempt(self, subject: str, password: str, deadline: Deadline | None) -> _Match | None:
         """What the password is right for, if anything. The attempt is counted before anybody looks at the password."""
         may_try = self._storage.count_attempt(subject, self._lock_out)
+        compared: list[RecordUse] = []
         try:
             seen = self._storage.get(subject)  # in any case, so that all take the same steps
             if seen is None or not may_try:
                 self._passwords.verify_nobody(password, deadline)
                 return None
-            match = self._match(seen, password, deadline)
+            match = self._match(seen, password, compared, deadline)
         except OperatorError:
-            if may_try:
+            # Given back only where nothing was compared: otherwise failing devices would let guesses through uncounted.
+            if may_try and not compared:
                 self._storage.return_attempt(subject)
             raise
         if match is not None:
             self._storage.clear_attempts(subject)
         return match
 
-    def _match(self, seen: StoredPassword, password: str, deadline: Deadline | None) -> _Match | None:
+    def _match(
+        self, seen: StoredPassword, password: str, compared: list[RecordUse], deadline: Deadline | None
+    ) -> _Match | None:
+        """What the password matches; ``compared`` gets the slots that were looked at, also where this raises."""
         for record, use in ((seen.current, RecordUse.CURRENT), (seen.letter, RecordUse.LETTER)):
             if record is None:
                 continue
             verification = self._verify(record, password, seen.subject, use, deadline)
+            compared.append(use)
             if verification.matches:
                 return _Match(seen, use, needs_rehash=verification.needs_rehash and use is RecordUse.CURRENT)
         return None
@@ -260,7 +266,7 @@ class SqlPasswordRepository:
         seen = match.seen
         try:
             record = self._passwords.hash(password, seen.subject, deadline=deadline)
-            self._storage.rewrite(seen.subject, match.use, str(seen.current), record)
+            self._storage.rewrite(seen.subject, RecordUse.CURRENT, str(seen.current), record)
         except OperatorError as error:
             _log.warning(
                 "the record of subject %r was not brought up to date (%s): %s", seen.subject, error.code, error

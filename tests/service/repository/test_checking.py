@@ -7,6 +7,7 @@ import pytest
 
 from sealpass.core import argon2_hash
 from sealpass.core.argon2_hash import Argon2Parameters
+from sealpass.core.deadline import Deadline
 from sealpass.core.errors import BackendUnavailable, RecordProblem
 from sealpass.core.legacy_hashes import LegacyArgon2id
 from sealpass.core.passwords import Passwords
@@ -211,3 +212,35 @@ def test_an_initial_password_is_an_old_password(
     storage.create("l", letter=passwords.hash(OTHER, "l", RecordUse.LETTER))
     assert repository.change("l", OTHER, NEW) is Outcome.DONE
     assert repository.check("l", NEW) == RIGHT
+
+
+def test_a_silent_device_lets_no_legacy_guess_through(storage: PasswordStorage, ring: MemoryRing, key: DeafKey) -> None:
+    """Right and wrong passwords of a legacy hash fail alike while the device is away: no answer, and no guess for free."""
+    passwords = Passwords(ring, hashing=CHEAP, legacy=(LegacyArgon2id(),))
+    """Right and wrong passwords of a legacy hash fail alike while the device is away: no answer, no guess for free."""
+    storage.create("legacy", current=argon2_hash.hash_password(OLD.encode(), CHEAP))
+    key.deaf = True
+    for password in (OLD, NEW):
+        with pytest.raises(BackendUnavailable):
+            repository.check("legacy", password)
+    key.deaf = False
+    assert repository.check("legacy", OLD) == RIGHT
+
+
+def test_a_device_that_fails_after_a_comparison_gives_no_attempt_back(
+    storage: PasswordStorage, repository: SqlPasswordRepository, passwords: Passwords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The current password was compared and the letter's key is away: the guess counts, and the lock-out comes."""
+    assert storage.set_letter(seen(storage), passwords.hash(NEW, "s", RecordUse.LETTER))
+    verify = passwords.verify
+
+    def without_letters(record: str, password: str, subject: str, use: RecordUse, deadline: Deadline | None) -> object:
+        if use is RecordUse.LETTER:
+            raise BackendUnavailable("the letter's key is away", retryable=True)
+        return verify(record, password, subject, use, deadline)
+
+    monkeypatch.setattr(passwords, "verify", without_letters)
+    for _ in range(LOCK_OUT.attempts):
+        with pytest.raises(BackendUnavailable):
+            repository.check("s", OTHER)
+    assert repository.check("s", OLD) == WRONG
