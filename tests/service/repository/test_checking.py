@@ -215,9 +215,9 @@ def test_an_initial_password_is_an_old_password(
 
 
 def test_a_silent_device_lets_no_legacy_guess_through(storage: PasswordStorage, ring: MemoryRing, key: DeafKey) -> None:
-    """Right and wrong passwords of a legacy hash fail alike while the device is away: no answer, and no guess for free."""
-    passwords = Passwords(ring, hashing=CHEAP, legacy=(LegacyArgon2id(),))
     """Right and wrong passwords of a legacy hash fail alike while the device is away: no answer, no guess for free."""
+    passwords = Passwords(ring, hashing=CHEAP, legacy=(LegacyArgon2id(),))
+    repository = SqlPasswordRepository(storage, passwords, ring, POLICY, lock_out=LOCK_OUT)
     storage.create("legacy", current=argon2_hash.hash_password(OLD.encode(), CHEAP))
     key.deaf = True
     for password in (OLD, NEW):
