@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The roles that a key can play. Small on purpose: a backend implements the ones its device can do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
@@ -133,6 +133,15 @@ class Resealer(Key, Protocol):
 
         Raises operator errors only: UnsupportedAlgorithm, before any I/O, where the device cannot reach ``target``.
         """
+        ...
+
+
+@runtime_checkable
+class DescribesItself(Protocol):
+    """A key that can name the module, token, firmware or service behind it."""
+
+    def describe(self) -> Mapping[str, str]:
+        """Public facts by name, for people; no secret."""
         ...
 
 

@@ -13,16 +13,7 @@ from sealpass.core.algorithms import ENC_BY_JWE_NAME, OAEP_BY_JWE_NAME, ContentE
 from sealpass.core.errors import Error
 from sealpass.core.nonces import MemoryNonceStore, NonceStore
 from sealpass.core.profile import Profile
-from sealpass.core.protocols import Unwrapper
-
-
-@runtime_checkable
-class DescribesItself(Protocol):
-    """A key that can name the module, token and firmware behind it."""
-
-    def describe(self) -> Mapping[str, str]:
-        """Public facts by name; no secret."""
-        ...
+from sealpass.core.protocols import DescribesItself, Unwrapper
 
 
 @runtime_checkable

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``sealpass doctor``: what one key can do, found by trying."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import click
 
@@ -15,20 +15,11 @@ from sealpass.core.algorithms import CONTENT_ENCRYPTIONS, OAEP_VARIANTS, RsaOaep
 from sealpass.core.contract import PROFILES, announced_algorithms
 from sealpass.core.errors import UnsupportedAlgorithm
 from sealpass.core.profile import Profile
-from sealpass.core.protocols import Key, Unwrapper
+from sealpass.core.protocols import DescribesItself, Key, Unwrapper
 
 YES = "yes"
 NO = "no"
 WITH_SHA1 = "with --allow-sha1"
-
-
-@runtime_checkable
-class Describable(Protocol):
-    """A key that can tell about its device."""
-
-    def describe(self) -> dict[str, str]:
-        """Facts about token and module by name, for people; no secret among them."""
-        ...
 
 
 @click.command(
@@ -70,7 +61,7 @@ def examine(key: Key) -> dict[str, Any]:
         "content": [enc.name for enc in CONTENT_ENCRYPTIONS if enc in can.content],
         "seal": sorted(algorithm.name for algorithm in can.seal),
         "profiles": {profile.name: _serves(profile, unwrapper) for profile in (*PROFILES.values(), PLAIN_JWE)},
-        "device": key.describe() if isinstance(key, Describable) else {},
+        "device": dict(key.describe()) if isinstance(key, DescribesItself) else {},
     }
 
 

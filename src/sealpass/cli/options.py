@@ -92,6 +92,15 @@ def aes_gcm_options(command: Command) -> Command:
     return sizes(aad(gathered))
 
 
+previous_option = click.option(
+    "--previous",
+    metavar="URI",
+    multiple=True,
+    callback=not_empty,
+    envvar="SEALPASS_PREVIOUS",
+    show_envvar=True,
+    help="A key from before a rotation, for what was made under it; may be repeated.",
+)
 allow_sha1_option = click.option(
     "--allow-sha1", is_flag=True, help="Also take RSA-OAEP with SHA-1, for tokens that can do nothing else."
 )

@@ -17,7 +17,7 @@ from sealpass.backends.registry import open_key
 from sealpass.cli.command import Group
 from sealpass.cli.db import database_argument, open_named
 from sealpass.cli.failures import FAILED
-from sealpass.cli.options import json_option, key_argument, not_empty
+from sealpass.cli.options import json_option, key_argument, not_empty, previous_option
 from sealpass.cli.output import log_as_warnings, say, warn, write_result
 from sealpass.cli.rotation_text import audit_rows, estimate_rows, outcome_rows
 from sealpass.cli.table import is_terminal, render
@@ -34,16 +34,6 @@ from sealpass.service.rotation import DEFAULT_BATCH, Progress, Rotation
 
 MAX_BATCH = 100_000
 MAX_THREADS = 256
-
-previous_option = click.option(
-    "--previous",
-    metavar="URI",
-    multiple=True,
-    callback=not_empty,
-    envvar="SEALPASS_PREVIOUS",
-    show_envvar=True,
-    help="A key from before a rotation; may be repeated.",
-)
 
 
 @click.group(cls=Group)

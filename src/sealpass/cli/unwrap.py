@@ -19,8 +19,8 @@ from sealpass.cli.options import (
     json_option,
     key_argument,
     nonce_option,
-    not_empty,
     pointer_option,
+    previous_option,
     profile_option,
 )
 from sealpass.cli.output import warn, write, write_result
@@ -67,15 +67,7 @@ class _OpenKeys:
 @key_argument
 @profile_option
 @nonce_option
-@click.option(
-    "--previous",
-    metavar="URI",
-    multiple=True,
-    callback=not_empty,
-    envvar="SEALPASS_PREVIOUS",
-    show_envvar=True,
-    help="A key from before a rotation, for tokens whose kid names it; may be repeated.",
-)
+@previous_option
 @allow_sha1_option
 @pointer_option
 @alg_option

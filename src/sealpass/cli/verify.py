@@ -8,7 +8,7 @@ from sealpass.cli.command import Command
 from sealpass.cli.failures import FAILED
 from sealpass.cli.hash import hashing_option
 from sealpass.cli.input import read_password
-from sealpass.cli.options import json_option, key_argument, not_empty, subject_option, use_option
+from sealpass.cli.options import json_option, key_argument, not_empty, previous_option, subject_option, use_option
 from sealpass.cli.output import write_result
 from sealpass.core.argon2_hash import HASHING_PROFILES
 from sealpass.core.errors import RecordProblem, RecordRefused
@@ -27,15 +27,7 @@ from sealpass.service.legacy_hashes import LEGACY_HASHES, legacy_hash_named
 @click.argument("record", metavar="RECORD", callback=not_empty)
 @subject_option
 @use_option
-@click.option(
-    "--previous",
-    metavar="URI",
-    multiple=True,
-    callback=not_empty,
-    envvar="SEALPASS_PREVIOUS",
-    show_envvar=True,
-    help="A key from before a rotation, for records that name it; may be repeated.",
-)
+@previous_option
 @click.option(
     "--legacy",
     type=click.Choice(tuple(LEGACY_HASHES)),
