@@ -244,3 +244,26 @@ def test_a_device_that_fails_after_a_comparison_gives_no_attempt_back(
         with pytest.raises(BackendUnavailable):
             repository.check("s", OTHER)
     assert repository.check("s", OLD) == WRONG
+
+
+def test_an_upgrade_at_login_never_brings_an_old_password_back(
+    repository: SqlPasswordRepository, storage: PasswordStorage, ring: MemoryRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An administrator sets a password while a login hashes the old one anew: what he set stays."""
+    newer = Passwords(ring, hashing=replace(CHEAP, passes=CHEAP.passes + 1))
+    upgrading = SqlPasswordRepository(storage, newer, ring, POLICY, lock_out=LOCK_OUT)
+    make = newer.hash
+    overtaken: list[str] = []
+
+    def overtaken_hash(password: str, subject: str, **options: Any) -> str:
+        record = make(password, subject, **options)
+        if not overtaken:
+            overtaken.append(subject)
+            assert repository.admin_set(subject, NEW, must_change=False) is Outcome.DONE
+        return record
+
+    monkeypatch.setattr(newer, "hash", overtaken_hash)
+    assert upgrading.check("s", OLD) == RIGHT
+    assert overtaken == ["s"]
+    assert repository.check("s", NEW) == RIGHT
+    assert repository.check("s", OLD) == WRONG
