@@ -69,7 +69,7 @@ def terminal(*arguments: str) -> Iterator[Terminal]:
         stdin=slave,
         stdout=subprocess.PIPE,
         stderr=slave,
-        env=environment(),
+        env={**environment(), "TERM": "xterm"},  # at a dumb one, rich shows no bar
         start_new_session=True,
     ) as process:
         os.close(slave)
