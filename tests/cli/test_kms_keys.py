@@ -119,7 +119,9 @@ def test_the_emulator_prints_lines_for_a_shell(run: Run, tmp_path: Path) -> None
             ran = run("keys", "create", "awskms:key-id=alias/tried", "--aes", "256", **environment)
             assert (ran.status, ran.text) == (0, "awskms:key-id=alias/tried")
             emulator.send_signal(signal.SIGINT)
-            _, complaint = emulator.communicate(timeout=20)
+            emulator.wait(timeout=20)  # with its standard input open, whose end would be a reason to end with 0
+            assert emulator.stderr is not None
+            complaint = emulator.stderr.read()
         finally:
             emulator.kill()
     assert (emulator.returncode, complaint) == (130, "")
