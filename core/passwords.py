@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sealpass.core import argon2_hash, records
-from sealpass.core.argon2_hash import RFC_9106_LOW_MEMORY, Argon2Ceilings, Argon2Hash, Argon2Parameters
+from sealpass.core.argon2_hash import RFC_9106_LOW_MEMORY, Argon2Ceilings, Argon2Parameters
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import ConfigError, RecordProblem, RecordRefused, UnsupportedAlgorithm
 from sealpass.core.legacy_hashes import MAX_VALUE_CHARACTERS, LegacyHash
@@ -132,6 +132,35 @@ class Passwords:
                 pass  # the target is elsewhere: through this process, then
         return str(records.seal(target, parsed.open(opener, binding, deadline), binding, deadline))
 
+    def rebind(
+        self,
+        record: str,
+        subject: str,
+        use_from: RecordUse | str,
+        use_to: RecordUse | str,
+        deadline: Deadline | None = None,
+    ) -> str:
+        """The same hash for another use of the same subject, under the current key; no password is needed.
+
+        For a current record that goes into the history. Raises as rotate().
+        """
+        binding_from, binding_to = records.bound_to(subject, use_from), records.bound_to(subject, use_to)
+        parsed = Record.parse(record)
+        plaintext = parsed.open(self._opener(parsed), binding_from, deadline)
+        return str(records.seal(self._ring.current_sealer, plaintext, binding_to, deadline))
+
+    def seal_legacy(self, value: str, subject: str, deadline: Deadline | None = None) -> str:
+        """A legacy value as a record for the history, where it verifies while its form is allowed; nowhere else.
+
+        Raises RecordRefused for a form that is not allowed or a value too long for a record, and operator errors.
+        """
+        binding = records.bound_to(subject, RecordUse.HISTORY)
+        self._legacy_kinds(value)
+        record = str(records.seal(self._ring.current_sealer, value.encode("utf-8", "replace"), binding, deadline))
+        if len(record) > records.MAX_RECORD_CHARACTERS:
+            raise RecordRefused(RecordProblem.FORM, "the legacy value is too long for a record")
+        return record
+
     # -- verifying -------------------------------------------------------------------------------------------------
 
     def verify(
@@ -152,7 +181,10 @@ class Passwords:
         if not records.is_record(record):
             return self._verify_legacy(record, octets, deadline)
         try:
-            key_id, stored = self._open(record, binding, deadline)
+            key_id, sealed = self._open(record, binding, deadline)
+            if self._is_sealed_legacy(sealed, use):
+                return self._compare_legacy(sealed, octets)
+            stored = argon2_hash.parse(sealed, self._ceilings)
         except RecordRefused as refused:
             if refused.problem in (RecordProblem.FORM, RecordProblem.KEY_UNKNOWN):
                 self._call_device(deadline)
@@ -175,38 +207,56 @@ class Passwords:
             raise RecordRefused(RecordProblem.KEY_UNKNOWN, f"the ring has no key {record.key_id} that opens records")
         return opener
 
-    def _open(self, text: str, binding: str, deadline: Deadline | None) -> tuple[str, Argon2Hash]:
-        """The key id and the hash of a record; raises RecordRefused."""
+    def _open(self, text: str, binding: str, deadline: Deadline | None) -> tuple[str, str]:
+        """The key id of a record, and what it holds (secret); raises RecordRefused."""
         record = Record.parse(text)
         plaintext = record.open(self._opener(record), binding, deadline)
-        return record.key_id, argon2_hash.parse(plaintext.decode("ascii", "replace"), self._ceilings)
+        return record.key_id, plaintext.decode("utf-8", "replace")
+
+    def _is_sealed_legacy(self, sealed: str, use: RecordUse | str) -> bool:
+        """Only in the history, where it lets nobody in. Argon2id is as good from anywhere, and needs no legacy form."""
+        is_argon2 = sealed.startswith(argon2_hash.PREFIX)
+        return RecordUse(use) is RecordUse.HISTORY and not is_argon2 and bool(self._kinds_of(sealed))
 
     def _verify_legacy(self, value: str, password: bytes, deadline: Deadline | None) -> Verification:
         # First of all: a device that does not answer must not tell a right password from a wrong one.
         self._call_device(deadline)
         try:
-            kinds = self._legacy_kinds(value)
-            refusals = [kind.refusal(password) for kind in kinds]
-            matches = any(
-                # A refused password costs what any other does.
-                kind.verify(value, password if refusal is None else b"") and refusal is None
-                for kind, refusal in zip(kinds, refusals, strict=True)
-            )
+            return self._compare_legacy(value, password)
         except RecordRefused:
             argon2_hash.verify(self._matchless, password)
             raise
-        if matches:
-            return Verification(matches=True, needs_rehash=True)
+
+    def _compare_legacy(self, value: str, password: bytes) -> Verification:
+        """Raises RecordRefused only where no form that the value has could be compared at all."""
+        refusals: list[str | None] = []
+        unread: list[RecordRefused] = []
+        for kind in self._legacy_kinds(value):
+            refusal = kind.refusal(password)
+            try:
+                # A refused password costs what any other does.
+                matches = kind.verify(value, password if refusal is None else b"")
+            except RecordRefused as refused:
+                unread.append(refused)
+                continue
+            if matches and refusal is None:
+                return Verification(matches=True, needs_rehash=True)
+            refusals.append(refusal)
+        if not refusals:
+            raise unread[0]
         argon2_hash.verify(self._matchless, password)  # else a cheap legacy hash would tell that the user exists
         return Verification(matches=False, refusal=next(filter(None, refusals), None))
 
     def _legacy_kinds(self, value: object) -> list[LegacyHash]:
         """The forms that the value has; raises RecordRefused(form) where it has none."""
-        text = value if isinstance(value, str) and len(value) <= MAX_VALUE_CHARACTERS else ""
-        kinds = [kind for kind in self._legacy if kind.recognises(text)]
+        kinds = self._kinds_of(value)
         if not kinds:
             raise RecordRefused(RecordProblem.FORM, "the value is no record, and of no legacy form that is allowed")
         return kinds
+
+    def _kinds_of(self, value: object) -> list[LegacyHash]:
+        text = value if isinstance(value, str) and len(value) <= MAX_VALUE_CHARACTERS else ""
+        return [kind for kind in self._legacy if kind.recognises(text)]
 
     # -- the work of a wrong password ------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ The ciphertext is a password hash, sealed by a device. It is bound to everything
 it is and which one of them: a record that was edited or moved does not open (docs/decisions/0009).
 """
 
+import functools
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,9 +25,8 @@ _GCM_NONCES = (12, 16)
 """Bytes. A device that makes its own IV may make a longer one."""
 _NAMES = "|".join(algorithm.name for algorithm in SEAL_ALGORITHMS)
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_RECORD = re.compile(
-    rf"\$sealpass\$v=1\$k=({_KEY_ID.pattern})\$a=({_NAMES})\$([A-Za-z0-9_-]{{0,22}})\$([A-Za-z0-9_-]{{2,}})"
-)
+_HEADER = re.compile(rf"\$sealpass\$v=1\$k=({_KEY_ID.pattern})\$a=({_NAMES})")
+"""A record up to the ``$`` before its nonce."""
 _IS_GCM = {algorithm.name: algorithm.nonce_bytes > 0 for algorithm in SEAL_ALGORITHMS}
 
 
@@ -36,6 +36,9 @@ class RecordUse(StrEnum):
     CURRENT = "current"
     HISTORY = "history"
     LETTER = "letter"
+
+
+_PLACES: dict[RecordUse | str, str] = {use: f"{use.value}$" for use in RecordUse}
 
 
 def is_record(value: object) -> bool:
@@ -50,20 +53,37 @@ def bound_to(subject: str, use: RecordUse | str) -> str:
     AWS KMS logs what a record is bound to.
     """
     try:
-        name = RecordUse(use).value
-    except ValueError:
+        place = _PLACES[use]  # a member hashes as its text does
+    except (KeyError, TypeError):
         raise ConfigError(f"a record's use is one of {', '.join(RecordUse)}") from None
     octets = subject.encode("utf-8", "replace")  # a strict encoder's error would hold the subject
     if not 1 <= len(octets) <= MAX_SUBJECT_BYTES or octets.decode("utf-8") != subject:
         raise ConfigError(f"a subject is text of 1 to {MAX_SUBJECT_BYTES} bytes in UTF-8")
-    return f"{name}${base64url.encode(octets).decode('ascii')}"
+    return place + base64url.encode(octets).decode("ascii")
 
 
 def _header(key_id: str, algorithm: str) -> str:
     return f"{PREFIX}v=1$k={key_id}$a={algorithm}$"
 
 
-@dataclass(frozen=True, slots=True)
+@functools.lru_cache(maxsize=64)
+def _header_fields(header: bytes) -> tuple[str, str]:
+    """Key id and algorithm; raises ValueError. Kept, because a table has no more headers than it has keys."""
+    fields = _HEADER.fullmatch(header.decode("ascii"))
+    if fields is None:
+        raise ValueError("not the header of a record")
+    return fields[1], fields[2]
+
+
+def key_and_algorithm(text: str) -> tuple[str, str]:
+    """What the header of a record names, and nothing else of it read; raises RecordRefused(form)."""
+    try:
+        return _header_fields(text.rsplit("$", 2)[0].encode("ascii"))
+    except ValueError:
+        raise _not_a_record() from None
+
+
+@dataclass(slots=True)  # not frozen: see Sealed
 class Record:
     """A record by its fields."""
 
@@ -73,26 +93,26 @@ class Record:
     @classmethod
     def parse(cls, text: object) -> "Record":
         """Read the one spelling of a record, out of whatever was stored; raises RecordRefused(form), without it."""
-        fields = _RECORD.fullmatch(text) if isinstance(text, str) and len(text) <= MAX_RECORD_CHARACTERS else None
-        if fields is None:
+        if not isinstance(text, str) or len(text) > MAX_RECORD_CHARACTERS or not text.isascii():
             raise _not_a_record()
-        key_id, algorithm, nonce_text, ciphertext_text = fields.groups()
         try:
-            nonce = base64url.decode(nonce_text.encode("ascii"))
-            ciphertext = base64url.decode(ciphertext_text.encode("ascii"))
+            header, nonce_text, ciphertext_text = text.encode("ascii").rsplit(b"$", 2)
+            key_id, algorithm = _header_fields(header)
+            nonce = base64url.decode(nonce_text)
+            ciphertext = base64url.decode(ciphertext_text)
         except ValueError:
             raise _not_a_record() from None
         if _IS_GCM[algorithm]:
             if len(nonce) not in _GCM_NONCES or len(ciphertext) <= _TAG_BYTES:
                 raise _not_a_record()
-        elif nonce:
+        elif nonce or not ciphertext:
             raise _not_a_record()
         return cls(key_id, Sealed(algorithm, nonce, ciphertext))
 
     def __str__(self) -> str:
         sealed = self.sealed
-        binary = base64url.encode(sealed.nonce) + b"$" + base64url.encode(sealed.ciphertext)
-        return _header(self.key_id, sealed.algorithm) + binary.decode("ascii")
+        nonce, ciphertext = base64url.encode(sealed.nonce), base64url.encode(sealed.ciphertext)
+        return f"{_header(self.key_id, sealed.algorithm)}{nonce.decode('ascii')}${ciphertext.decode('ascii')}"
 
     def open(self, opener: Opener, binding: str, deadline: Deadline | None = None) -> bytes:
         """The plaintext (secret), by the key that the record names; raises RecordRefused and what the device raises."""
@@ -114,13 +134,18 @@ class Record:
 
 def _aad_under(sealer: Sealer, binding: str) -> bytes:
     """What a new record is bound to; raises ConfigError for a key that no record can name."""
-    if not _KEY_ID.fullmatch(sealer.key_id):
+    (algorithm,) = sealer.capabilities.seal
+    return f"{_new_header(sealer.key_id, algorithm.name)}{binding}".encode("ascii")
+
+
+@functools.lru_cache(maxsize=64)
+def _new_header(key_id: str, algorithm: str) -> str:
+    if not _KEY_ID.fullmatch(key_id):
         raise ConfigError(
             "the key's id cannot stand in a record",
             hint="it has 1 to 64 letters, digits, dots, underscores and hyphens; a CKA_ID has up to 48 bytes",
         )
-    (algorithm,) = sealer.capabilities.seal
-    return f"{_header(sealer.key_id, algorithm.name)}{binding}".encode("ascii")
+    return _header(key_id, algorithm)
 
 
 def seal(sealer: Sealer, plaintext: bytes, binding: str, deadline: Deadline | None = None) -> Record:

@@ -67,7 +67,8 @@ class AesTokenKey(TokenKey):
 
     def seal(self, plaintext: bytes, aad: bytes, deadline: Deadline | None = None) -> Sealed:
         """See :class:`~sealpass.core.protocols.Sealer`. Raises BackendUnavailable also for an IV that is not fresh."""
-        self._check()
+        if not self.capabilities.seal:
+            raise self.capabilities.refuse_seal()
         check_sealable(plaintext, aad)
         if len(plaintext) > self._longest:
             raise ConfigError(f"the device seals at most {self._longest} bytes at a time")
@@ -77,18 +78,20 @@ class AesTokenKey(TokenKey):
             rv = self._functions.encrypt_init(session.handle, mechanism, self._handle)
             if rv == CKR_OK:
                 rv = session.encrypt(self._functions, plaintext)
-            output = session.output.take() if rv == CKR_OK else b""
+            output = session.output.copy() if rv == CKR_OK else b""
         except BaseException:
             self._connection.discard(session)
             raise
         self._finish(session, rv)
         if rv != CKR_OK:
             raise BackendUnavailable(f"the token does not encrypt: {name_of(rv)}", retryable=False)
-        return Sealed(self._algorithm.name, *self._sealing.end(place, output, len(plaintext)))
+        iv, ciphertext = self._sealing.end(place, output, len(plaintext))
+        return Sealed(self._algorithm.name, iv, ciphertext)
 
     def open_sealed(self, sealed: Sealed, aad: bytes, deadline: Deadline | None = None) -> bytes | None:
         """See :class:`~sealpass.core.protocols.Opener`."""
-        self._check()
+        if not self.capabilities.seal:
+            raise self.capabilities.refuse_seal()
         if sealed.algorithm != self._algorithm.name or len(sealed.nonce) not in self._iv_lengths:
             return None
         if not TAG_BYTES <= len(sealed.ciphertext) <= MAX_SEALED_BYTES + TAG_BYTES:
@@ -106,7 +109,3 @@ class AesTokenKey(TokenKey):
             raise
         self._finish(session, rv)
         return plaintext
-
-    def _check(self) -> None:
-        if not self.capabilities.seal:
-            raise self.capabilities.refuse_seal()

@@ -29,14 +29,17 @@ if TYPE_CHECKING:
 OUTPUT_BYTES = 8192
 """Room for a modulus, and for the content of the longest token that the contract takes."""
 
+_ZEROS = bytes(OUTPUT_BYTES)
+
 
 class OutputBuffer:
     """Where an operation puts its result: allocated once, its length reset for each call."""
 
-    __slots__ = ("_length", "data", "length")
+    __slots__ = ("_bytes", "_length", "data", "length")
 
     def __init__(self) -> None:
         self.data = (c_char * OUTPUT_BYTES)()
+        self._bytes = memoryview(self.data).cast("B")
         self._length = c_ulong(OUTPUT_BYTES)
         self.length: Reference = byref(self._length)
 
@@ -44,13 +47,17 @@ class OutputBuffer:
         """Say to the module how much room there is."""
         self._length.value = OUTPUT_BYTES
 
-    def take(self) -> bytes:
-        """Copy the result (secret) out and wipe the buffer."""
+    def copy(self) -> bytes:
+        """The result."""
         length = self._length.value
         if length > OUTPUT_BYTES:
             return b""  # a module that says it wrote beyond the buffer is not believed
-        result: bytes = self.data[:length]  # type: ignore[assignment]  # of c_char a slice is bytes
-        ctypes.memset(self.data, 0, length)
+        return self.data[:length]  # type: ignore[return-value]  # of c_char a slice is bytes
+
+    def take(self) -> bytes:
+        """The result (secret); the buffer is wiped."""
+        result = self.copy()
+        self._bytes[: len(result)] = _ZEROS[: len(result)]  # ctypes.memset takes longer
         return result
 
 

@@ -51,7 +51,14 @@ if TYPE_CHECKING:
     from sealpass.core.profile import Profile
     from sealpass.core.records import RecordUse
     from sealpass.core.uri import KeyUri
+    from sealpass.service.database import Database
+    from sealpass.service.e2ee_repository import E2eePasswordRepository
     from sealpass.service.legacy_hashes import LegacyBcrypt
+    from sealpass.service.nonce_store import SqlNonceStore
+    from sealpass.service.password_repository import IssuedLetter, Outcome, PasswordCheck, PasswordRepository
+    from sealpass.service.policy import BlockList, Normalisation, PasswordPolicy, PolicyReason, PolicyViolation
+    from sealpass.service.repository import SqlPasswordRepository
+    from sealpass.service.storage import LockOut, PasswordStorage
 
 __version__ = "0.1.0"
 
@@ -98,7 +105,14 @@ _HOMES = {
     "sealpass.core.profile": ("Profile",),
     "sealpass.core.records": ("RecordUse",),
     "sealpass.core.uri": ("KeyUri",),
+    "sealpass.service.database": ("Database",),
+    "sealpass.service.e2ee_repository": ("E2eePasswordRepository",),
     "sealpass.service.legacy_hashes": ("LegacyBcrypt",),
+    "sealpass.service.nonce_store": ("SqlNonceStore",),
+    "sealpass.service.password_repository": ("IssuedLetter", "Outcome", "PasswordCheck", "PasswordRepository"),
+    "sealpass.service.policy": ("BlockList", "Normalisation", "PasswordPolicy", "PolicyReason", "PolicyViolation"),
+    "sealpass.service.repository": ("SqlPasswordRepository",),
+    "sealpass.service.storage": ("LockOut", "PasswordStorage"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -109,11 +123,15 @@ __all__ = [  # noqa: RUF022 - by subject, as a reader meets them
     "Argon2Parameters",
     "AuthenticationFailed",
     "BackendUnavailable",
+    "BlockList",
     "ConfigError",
+    "Database",
     "Deadline",
     "DecryptionFailed",
     "E2eeInformation",
+    "E2eePasswordRepository",
     "Error",
+    "IssuedLetter",
     "KeyNotFound",
     "KeyRing",
     "KeyUri",
@@ -123,15 +141,24 @@ __all__ = [  # noqa: RUF022 - by subject, as a reader meets them
     "LegacyPbkdf2",
     "LegacySaltedSha256",
     "LegacyScrypt",
+    "LockOut",
     "MemoryNonceStore",
     "MissingDependency",
     "NonceRecord",
     "NonceStore",
+    "Normalisation",
     "OWASP_12_MIB",
     "OWASP_19_MIB",
     "OWASP_46_MIB",
     "OperatorError",
+    "Outcome",
+    "PasswordCheck",
+    "PasswordPolicy",
+    "PasswordRepository",
+    "PasswordStorage",
     "Passwords",
+    "PolicyReason",
+    "PolicyViolation",
     "Profile",
     "Purpose",
     "RFC_9106_HIGH_MEMORY",
@@ -141,6 +168,8 @@ __all__ = [  # noqa: RUF022 - by subject, as a reader meets them
     "RecordUse",
     "RejectReason",
     "SEALPASS",
+    "SqlNonceStore",
+    "SqlPasswordRepository",
     "TokenRejected",
     "UnsupportedAlgorithm",
     "Verification",
@@ -155,9 +184,21 @@ def __getattr__(name: str) -> Any:
     module = _HOME_OF.get(name)
     if module is None:
         raise AttributeError(f"module 'sealpass' has no attribute {name!r}")
-    value = getattr(importlib.import_module(module), name)
+    value = getattr(_load(module), name)
     globals()[name] = value
     return value
+
+
+def _load(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if missing.partition(".")[0] != "sqlalchemy":
+            raise
+    from sealpass.core.errors import MissingDependency  # loaded with what was asked for, and not before
+
+    raise MissingDependency("service", "sqlalchemy")
 
 
 def __dir__() -> list[str]:

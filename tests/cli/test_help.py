@@ -82,7 +82,7 @@ def test_examples_name_existing_commands_and_options() -> None:
         examples = getattr(command, "examples", ())
         assert examples, name
         for called, arguments in re.findall(
-            r"\bsealpass ((?:db |keys |records |softhsm |hash (?=tune))?[a-z]+)([^|)]*)", "\n".join(examples)
+            r"\bsealpass ((?:config |db |keys |records |softhsm |hash (?=tune))?[a-z]+)([^|)]*)", "\n".join(examples)
         ):
             assert set(re.findall(r"(?<= )--[a-z0-9-]+", arguments)) <= known[called], name
 

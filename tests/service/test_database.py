@@ -153,9 +153,9 @@ def test_a_lock_that_is_not_had_in_time_may_be_tried_again(source: str) -> None:
         def while_locked(connection: Connection) -> None:
             connection.execute(text("SELECT 1 FROM sealpass_subject WHERE subject = 's' FOR UPDATE"))
             with pytest.raises(BackendUnavailable, match="SQLSTATE 55P03") as caught:
-                storage.set_must_change("s", must_change=True)
+                storage.clear_attempts("s")
             assert caught.value.retryable
-            assert storage.set_must_change("t", must_change=True)
+            assert storage.clear_attempts("t")
 
         other.write(while_locked)
 
@@ -217,7 +217,7 @@ def _failures(database: Database) -> Iterator[OperatorError]:
     record = make_record(SECRET)
     for statement in (
         "INSERT INTO sealpass_record VALUES (:secret, 'current', 0, :secret, NULL, NULL, 0)",  # no such subject
-        "INSERT INTO sealpass_subject VALUES (:secret, NULL, 0, NULL, 0)",  # NOT NULL
+        "INSERT INTO sealpass_subject (subject, must_change) VALUES (:secret, NULL)",  # NOT NULL
         "INSERT INTO no_such_table VALUES (:secret)",
         "SELECT CAST(:secret AS integer) / 0 FROM no_such_column_of_anything, (",
         "SELECT :secret, :missing",
@@ -261,7 +261,7 @@ def test_work_that_fails_leaves_nothing(database: Database) -> None:
     """An exception of the caller's own rolls back and comes through."""
 
     def work(connection: Connection) -> None:
-        connection.execute(text("INSERT INTO sealpass_subject VALUES ('s', false, 0, NULL, 0)"))
+        connection.execute(text("INSERT INTO sealpass_subject VALUES ('s', false, 0, NULL, 0, 0, 0, NULL)"))
         raise KeyError("of the caller")
 
     with pytest.raises(KeyError):

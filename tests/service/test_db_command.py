@@ -38,18 +38,18 @@ def test_a_new_database_is_made_and_checked(
     assert (status, out) == (2, "")
     assert "sealpass: error [config]" in words
     assert "sealpass db upgrade" in words
-    assert command("upgrade", "env:DATABASE_URL") == (0, "version 1\n", "the tables were brought to this version\n")
-    assert command("upgrade", empty_source) == (0, "version 1\n", "nothing to do\n")
-    assert command("check", "env:DATABASE_URL") == (0, "version 1\n", "")
+    assert command("upgrade", "env:DATABASE_URL") == (0, "version 2\n", "the tables were brought to this version\n")
+    assert command("upgrade", empty_source) == (0, "version 2\n", "nothing to do\n")
+    assert command("check", "env:DATABASE_URL") == (0, "version 2\n", "")
 
 
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_json(command: Command, empty_source: str) -> None:
     """Data on standard output as one object."""
     status, out, _ = command("upgrade", empty_source, "--json")
-    assert (status, json.loads(out)) == (0, {"version": "1", "changed": True})
+    assert (status, json.loads(out)) == (0, {"version": "2", "changed": True})
     status, out, _ = command("check", empty_source, "--json")
-    assert (status, json.loads(out)) == (0, {"version": "1"})
+    assert (status, json.loads(out)) == (0, {"version": "2"})
 
 
 def test_a_password_as_an_argument_is_refused(command: Command) -> None:

@@ -4,16 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 
 from sealpass.core.errors import ConfigError
 from sealpass.service import migrations
 from sealpass.service.database import Database
 from sealpass.service.schema import METADATA, TABLE_PREFIX, VERSION_TABLE
+from sealpass.service.storage import Counter, HistoryRecord, LockOut, PasswordStorage, StoredPassword
+from tests.service.conftest import make_record
 from tests.service.processes import race
 
+R = [make_record(number=number) for number in range(3)]
 _SET_VERSION = "UPDATE sealpass_schema_version SET version_num = :version"
 
 
@@ -86,12 +90,48 @@ def test_a_database_of_a_later_version_is_left_alone(upgraded: Database) -> None
             attempt(upgraded)
 
 
-def test_an_older_database_is_told_what_to_run(upgraded: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once there is a second version, a database of the first one needs an upgrade."""
-    monkeypatch.setattr(migrations, "_head", lambda: "2")
+@pytest.fixture
+def of_version_1(empty_source: str) -> Iterator[Database]:
+    """A database as the first version made it, with a subject whose password was changed."""
+
+    def make(connection: Connection) -> None:
+        config = migrations._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "1")
+        connection.execute(text("INSERT INTO sealpass_subject VALUES ('s', true, 2, 99, 5)"))
+        for sequence, (slot, record) in enumerate((("current", R[0]), ("history", R[1]))):
+            row = {"slot": slot, "sequence": sequence, "record": record}
+            columns = "'s', :slot, :sequence, :record, 'key', 'A256GCM', 5"
+            connection.execute(text(f"INSERT INTO sealpass_record VALUES ({columns})"), row)  # noqa: S608 - our own
+
+    with Database(empty_source, clock=lambda: 100.0) as database:
+        database.create_file()
+        database.write(make)
+        yield database
+
+
+def test_an_older_database_is_told_what_to_run(of_version_1: Database) -> None:
+    """The error names both versions, and the command."""
     with pytest.raises(ConfigError, match="older version 1; this sealpass needs version 2") as caught:
-        migrations.check(upgraded)
+        migrations.check(of_version_1)
     assert "sealpass db upgrade" in caught.value.hint
+
+
+def test_an_upgrade_keeps_what_is_there(of_version_1: Database) -> None:
+    """Subjects of before begin with generation 0, with nothing counted, and are written as any other."""
+    assert migrations.upgrade(of_version_1)
+    migrations.check(of_version_1)
+    storage = PasswordStorage(of_version_1)
+    before = storage.get("s")
+    history = (HistoryRecord(1, R[1]),)
+    assert before == StoredPassword(
+        "s", R[0], None, 0.0, history, must_change=True, failures=2, locked_for=0.0, changed_at=5.0, generation=0
+    )
+    assert storage.count_attempt("s", LockOut(1, 60), Counter.REUSE)
+    assert storage.change(before, R[2])
+    after = storage.get("s")
+    assert after is not None
+    assert (after.current, after.generation) == (R[2], 1)
 
 
 def test_servers_that_start_at_once_upgrade_once(empty_source: str) -> None:

@@ -108,7 +108,46 @@ def test_half_a_surrogate_pair_is_never_accepted() -> None:
 @pytest.mark.parametrize("character", ["\u200d", "\u00ad", " ", "\ue000", "\u0378"], ids=ascii)
 def test_other_characters_are_accepted(character: str) -> None:
     """Joiners (they make emoji), spaces, private and unassigned code points."""
-    assert PasswordPolicy(min_length=1).acceptable(character * 3) == character * 3
+    assert PasswordPolicy(min_length=1).acceptable(f"a{character * 3}") == f"a{character * 3}"
+
+
+@pytest.mark.parametrize(
+    "character",
+    [
+        "\u00ad",
+        "\u034f",
+        "\u115f",
+        "\u200b",
+        "\u200c",
+        "\u200d",
+        "\u200e",
+        "\u2060",
+        "\u2065",
+        "\u3164",
+        "\ufe0f",
+        "\ufeff",
+        "\uffa0",
+        "\ufff0",
+        "\U000e0020",
+        "\U000e0100",
+        "\U000e0fff",
+    ],
+    ids=ascii,
+)
+def test_what_shows_nothing_does_not_count_towards_the_length(character: str) -> None:
+    """A password of such characters is empty for whoever reads it; beside others they stay where they are."""
+    policy = PasswordPolicy(max_length=21)
+    assert refused(policy, character * 15) == (PolicyReason.TOO_SHORT,)
+    assert refused(policy, "x" * 14 + character) == (PolicyReason.TOO_SHORT,)
+    assert policy.acceptable(f"correct {character}horse staple") == f"correct {character}horse staple"
+    assert refused(policy, "x" * 15 + character * 7) == (PolicyReason.TOO_LONG,)
+    assert policy.acceptable(character, enforced=False) == character
+
+
+@pytest.mark.parametrize("character", [" ", "\u0301", "\u2003", "\u2028", "\u3000", "\ue000"], ids=ascii)
+def test_marks_and_spaces_count(character: str) -> None:
+    """Each is a code point that is shown, if only as a gap."""
+    assert PasswordPolicy(min_length=4).acceptable(f"a{character * 2}b") == f"a{character * 2}b"
 
 
 def test_a_policy_that_is_off_leaves_what_cannot_be_done_without() -> None:
@@ -145,7 +184,7 @@ def test_the_block_list_knows_no_case_and_no_compatible_form(tmp_path: Path) -> 
     path.write_bytes("\ufeffPassWort\r\n\nSTRASSE\n# a b \nÄffchen\n".encode())
     listed = BlockList.load(path)
     assert len(listed) == 4
-    for password in ("PASSWORT", "passwort", "\uff30asswort", "straße", "# A B ", "a\u0308ffchen"):
+    for password in ("PASSWORT", "passwort", "\uff30asswort", "straße", "# A B ", "a\u0308ffchen", "pass\u200bwort"):
         assert password in listed
     for password in ("passwort ", "", "a b", "asswort"):
         assert password not in listed

@@ -127,6 +127,20 @@ def test_replacing_counts_what_was_still_old(table: RecordTable, storage: Passwo
     assert {found.record for found in scan(table, 100)} == {make_record("new", 7), make_record("new", 99)}
 
 
+def test_a_large_batch_is_replaced_like_a_small_one(table: RecordTable, storage: PasswordStorage) -> None:
+    """However many statements it takes: what was changed since stays, and the count is exact."""
+    for number in range(1100):
+        assert storage.create(f"many-{number:04}", current=make_record("old"))
+    scanned = [found for found in scan(table, 1000) if found.key.subject.startswith("many")]
+    kept = ["many-0000", "many-0499", "many-0500", "many-0777", "many-1000", "many-1099"]
+    for subject in kept:
+        assert storage.rewrite(subject, RecordUse.CURRENT, make_record("old"), make_record("old", 5))
+    replacements = [Replacement(found.key, found.record, make_record("new", 7)) for found in scanned]
+    assert table.replace_many(replacements) == 1100 - len(kept)
+    left = [found for found in scan(table, 1000) if found.record != make_record("new", 7)]
+    assert [found.key.subject for found in left if found.key.subject.startswith("many")] == kept
+
+
 def test_replacing_nothing_is_nothing(table: RecordTable) -> None:
     """An empty batch needs no database."""
     assert table.replace_many([]) == 0

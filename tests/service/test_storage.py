@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ from sqlalchemy import text
 from sealpass.core.errors import ConfigError, RecordRefused
 from sealpass.core.records import RecordUse
 from sealpass.service.database import Database
-from sealpass.service.storage import HistoryRecord, LockOut, PasswordStorage, StoredPassword
+from sealpass.service.storage import Counter, HistoryRecord, LockOut, PasswordStorage, StoredPassword
 from tests.service.conftest import Clock, make_record
 
 LOCK_OUT = LockOut(attempts=3, seconds=60)
@@ -31,10 +32,19 @@ def seen(storage: PasswordStorage, subject: str = "s") -> StoredPassword:
     return found
 
 
-def stored(current: str, changed_at: float, *history: HistoryRecord) -> StoredPassword:
+def stored(current: str, changed_at: float, *history: HistoryRecord, generation: int = 0) -> StoredPassword:
     """What is stored for a subject against which nothing speaks."""
     return StoredPassword(
-        "s", current, None, history, must_change=False, failures=0, locked_for=0.0, changed_at=changed_at
+        "s",
+        current,
+        None,
+        0.0,
+        history,
+        must_change=False,
+        failures=0,
+        locked_for=0.0,
+        changed_at=changed_at,
+        generation=generation,
     )
 
 
@@ -72,11 +82,11 @@ def test_a_subject_without_any_record_is_refused(storage: PasswordStorage) -> No
 
 def test_a_change_replaces_what_was_seen(storage: PasswordStorage, clock: Clock) -> None:
     """The old record goes to the history as the caller sealed it; attempts and flags begin anew."""
-    assert storage.set_must_change("s", must_change=True)
+    assert storage.set_must_change(seen(storage), must_change=True)
     assert storage.count_attempt("s", LOCK_OUT)
     clock.now += 5
     assert storage.change(seen(storage), R[1], history=R[2], keep=2)
-    assert storage.get("s") == stored(R[1], clock.now, HistoryRecord(1, R[2]))
+    assert storage.get("s") == stored(R[1], clock.now, HistoryRecord(1, R[2]), generation=2)
 
 
 @pytest.mark.parametrize("other", [R[7], None])
@@ -87,7 +97,7 @@ def test_a_change_of_something_else_than_what_is_there_does_nothing(
     assert storage.count_attempt("s", LOCK_OUT)
     assert storage.set_letter(seen(storage), R[1])
     before = seen(storage)
-    for stale in (replace(before, current=other), replace(before, letter=other)):
+    for stale in (replace(before, current=other), replace(before, letter=other), replace(before, generation=0)):
         assert not storage.change(stale, R[2], history=R[3], keep=1, must_change=True)
         assert storage.get("s") == before
 
@@ -99,10 +109,48 @@ def test_a_change_of_an_unknown_subject_is_lost(storage: PasswordStorage) -> Non
     assert not storage.change(before, R[1])
     assert not storage.set_letter(before, R[1])
     assert not storage.rewrite("s", RecordUse.CURRENT, R[0], R[1])
-    assert not storage.set_must_change("s", must_change=True)
+    assert not storage.set_must_change(before, must_change=True)
     assert not storage.clear_attempts("s")
     assert not storage.delete("s")
     assert storage.get("s") is None
+
+
+@pytest.mark.parametrize(
+    "overtake",
+    [
+        lambda storage, seen: storage.set_must_change(seen, must_change=True),
+        lambda storage, seen: storage.set_must_change(seen, must_change=False),
+        lambda storage, seen: storage.set_letter(seen, R[5]) and storage.set_letter(storage.get("s"), None),
+        lambda storage, seen: storage.change(seen, seen.current),
+    ],
+    ids=["must-change", "may-stay", "letter", "change"],
+)
+def test_a_write_rests_on_the_generation_that_was_seen(
+    storage: PasswordStorage, overtake: Callable[[PasswordStorage, StoredPassword], bool]
+) -> None:
+    """Whatever changed what the user may do, even where all records are the same again: no late write is won."""
+    before = seen(storage)
+    assert overtake(storage, before)
+    after = seen(storage)
+    assert after.generation > before.generation
+    assert not storage.change(before, R[1], history=R[2], keep=1)
+    assert not storage.set_letter(before, R[1])
+    assert not storage.set_must_change(before, must_change=True)
+    assert storage.get("s") == after
+
+
+def test_what_changes_no_password_leaves_the_generation(storage: PasswordStorage) -> None:
+    """A record that moved to another key, and attempts."""
+    assert storage.set_letter(seen(storage), R[1])
+    generation = seen(storage).generation
+    assert storage.rewrite("s", RecordUse.CURRENT, R[0], R[2])
+    assert storage.rewrite("s", RecordUse.LETTER, R[1], R[3])
+    for counter in Counter:
+        assert storage.count_attempt("s", LOCK_OUT, counter)
+        storage.return_attempt("s", counter)
+    assert storage.clear_attempts("s")
+    assert seen(storage).generation == generation
+    assert storage.set_must_change(replace(seen(storage), current=R[0]), must_change=True)
 
 
 @pytest.mark.parametrize(("keep", "kept"), [(0, []), (1, [6]), (3, [6, 5, 4]), (9, [6, 5, 4, 3, 2, 1])])
@@ -127,9 +175,23 @@ def test_a_letter_is_set_replaced_and_removed(storage: PasswordStorage) -> None:
     assert storage.set_letter(empty, R[1])
     assert not storage.set_letter(empty, R[2])
     assert seen(storage).letter == R[1]
+    assert not storage.set_letter(replace(seen(storage), letter=R[5]), R[2])
+    assert not storage.set_letter(replace(seen(storage), letter=None), R[2])
+    assert seen(storage).letter == R[1]
     assert storage.set_letter(seen(storage), R[2])
     assert storage.set_letter(seen(storage), None)
-    assert storage.get("s") == empty
+    assert storage.get("s") == replace(empty, generation=3)
+
+
+def test_a_letter_has_an_age(storage: PasswordStorage, clock: Clock) -> None:
+    """Since it was set; a rotation makes it no younger, and a new one begins anew."""
+    assert seen(storage).letter_age == 0
+    assert storage.set_letter(seen(storage), R[1])
+    clock.now += 7
+    assert storage.rewrite("s", RecordUse.LETTER, R[1], R[2])
+    assert seen(storage).letter_age == 7
+    assert storage.set_letter(seen(storage), R[3])
+    assert seen(storage).letter_age == 0
 
 
 def test_a_rewrite_touches_one_record(storage: PasswordStorage) -> None:
@@ -179,6 +241,26 @@ def test_an_attempt_that_the_device_did_not_answer_is_given_back(storage: Passwo
     assert storage.clear_attempts("s")
     storage.return_attempt("s")
     assert seen(storage).failures == 0
+
+
+def test_each_counter_counts_for_itself(storage: PasswordStorage, clock: Clock) -> None:
+    """A login clears its own, a new password both; a lock of either ends by itself."""
+    for counter in Counter:
+        other = next(one for one in Counter if one is not counter)
+        assert [storage.count_attempt("s", LOCK_OUT, counter) for _ in range(4)] == [True, True, True, False]
+        assert storage.count_attempt("s", LOCK_OUT, other)
+        storage.return_attempt("s", other)
+        storage.return_attempt("s", counter)
+        assert [storage.count_attempt("s", LOCK_OUT, counter) for _ in range(2)] == [True, False]
+        clock.now += 60
+        assert storage.count_attempt("s", LOCK_OUT, counter)
+        assert storage.change(seen(storage), R[0])
+    for counter in Counter:
+        assert [storage.count_attempt("s", LOCK_OUT, counter) for _ in range(4)] == [True, True, True, False]
+    assert storage.clear_attempts("s")
+    assert [storage.count_attempt("s", LOCK_OUT, counter) for counter in Counter] == [True, False]
+    assert storage.change(seen(storage), R[0])
+    assert all(storage.count_attempt("s", LOCK_OUT, counter) for counter in Counter)
 
 
 def test_a_lock_may_last_until_it_is_lifted(storage: PasswordStorage, clock: Clock) -> None:

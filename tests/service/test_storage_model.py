@@ -14,7 +14,7 @@ from sealpass.core.records import RecordUse
 from sealpass.service import migrations
 from sealpass.service.database import Database
 from sealpass.service.record_table import RecordKey, RecordTable, Replacement
-from sealpass.service.storage import HistoryRecord, LockOut, PasswordStorage, StoredPassword
+from sealpass.service.storage import Counter, HistoryRecord, LockOut, PasswordStorage, StoredPassword
 from tests.service.conftest import Clock, make_record, open_database
 
 LOCK_OUT = LockOut(attempts=2, seconds=10)
@@ -33,6 +33,9 @@ class Subject:
     history: list[HistoryRecord] = field(default_factory=list)
     failures: int = 0
     locked_until: float | None = None
+    letter_made_at: float = 0.0
+    generation: int = 0
+    reuse_checks: int = 0
 
     def as_stored(self, subject: str, now: float) -> StoredPassword:
         """As the storage shows it."""
@@ -40,12 +43,18 @@ class Subject:
             subject=subject,
             current=self.current,
             letter=self.letter,
+            letter_age=0.0 if self.letter is None else now - self.letter_made_at,
             history=tuple(self.history),
             must_change=self.must_change,
             failures=self.failures,
             locked_for=max(0.0, (self.locked_until or 0.0) - now),
             changed_at=self.changed_at,
+            generation=self.generation,
         )
+
+    def is_as(self, seen: StoredPassword) -> bool:
+        """Whether a write that rests on ``seen`` finds what it expects."""
+        return (self.generation, self.current, self.letter) == (seen.generation, seen.current, seen.letter)
 
 
 class StorageModel(RuleBasedStateMachine):
@@ -78,7 +87,8 @@ class StorageModel(RuleBasedStateMachine):
         won = self._storage.create(subject, current=current, letter=letter, must_change=must_change)
         assert won == (subject not in self._expected)
         if won:
-            self._expected[subject] = Subject(current, letter, must_change, self._clock.now)
+            now = self._clock.now
+            self._expected[subject] = Subject(current, letter, must_change, now, letter_made_at=now)
 
     @rule(subject=subjects)
     def look(self, subject: str) -> None:
@@ -89,28 +99,54 @@ class StorageModel(RuleBasedStateMachine):
 
     @rule(subject=subjects, new=records, history=st.none() | records, keep=st.integers(0, 3), must_change=st.booleans())
     def change(self, subject: str, new: str, history: str | None, keep: int, *, must_change: bool) -> None:
-        """Won where current record and letter are as they were seen."""
+        """Won where generation, current record and letter are as they were seen."""
         if (seen := self._seen.get(subject)) is None:
             return
         expected = self._expected.get(subject)
         won = self._storage.change(seen, new, history=history, keep=keep, must_change=must_change)
-        assert won == (expected is not None and (expected.current, expected.letter) == (seen.current, seen.letter))
+        assert won == (expected is not None and expected.is_as(seen))
         if expected is not None and won:
             sequence = max((entry.sequence for entry in expected.history), default=0) + 1
             entries = [HistoryRecord(sequence, history)] if history else []
             history_now = [*entries, *expected.history][:keep]
-            self._expected[subject] = Subject(new, None, must_change, self._clock.now, history_now)
+            generation = expected.generation + 1
+            self._expected[subject] = Subject(
+                new, None, must_change, self._clock.now, history_now, generation=generation
+            )
 
     @rule(subject=subjects, letter=st.none() | records)
     def set_letter(self, subject: str, letter: str | None) -> None:
-        """Won where the letter is as it was seen."""
+        """Won where generation and letter are as they were seen."""
         if (seen := self._seen.get(subject)) is None:
             return
         expected = self._expected.get(subject)
         won = self._storage.set_letter(seen, letter)
-        assert won == (expected is not None and expected.letter == seen.letter)
+        was_seen = expected is not None and (expected.generation, expected.letter) == (seen.generation, seen.letter)
+        assert won == was_seen
         if expected is not None and won:
-            expected.letter = letter
+            expected.letter, expected.letter_made_at = letter, self._clock.now
+            expected.generation += 1
+
+    @rule(subject=subjects, must_change=st.booleans())
+    def set_must_change(self, subject: str, *, must_change: bool) -> None:
+        """Won where the generation is as it was seen."""
+        if (seen := self._seen.get(subject)) is None:
+            return
+        expected = self._expected.get(subject)
+        won = self._storage.set_must_change(seen, must_change=must_change)
+        assert won == (expected is not None and expected.generation == seen.generation)
+        if expected is not None and won:
+            expected.must_change = must_change
+            expected.generation += 1
+
+    @rule(subject=subjects)
+    def count_reuse_check(self, subject: str) -> None:
+        """Allowed so often, and then until the next change; the attempts to log in are not touched."""
+        expected = self._expected.get(subject)
+        allowed = self._storage.count_attempt(subject, LockOut(attempts=2, seconds=1e9), Counter.REUSE)
+        assert allowed == (expected is not None and expected.reuse_checks < 2)
+        if expected is not None and allowed:
+            expected.reuse_checks += 1
 
     @rule(subject=subjects, old=records, new=records)
     def rewrite(self, subject: str, old: str, new: str) -> None:

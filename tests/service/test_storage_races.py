@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from sealpass.core.records import RecordUse
 from sealpass.service.database import Database
 from sealpass.service.record_table import RecordKey, RecordTable, Replacement
-from sealpass.service.storage import LockOut, PasswordStorage
+from sealpass.service.storage import Counter, LockOut, PasswordStorage
 from tests.service.conftest import make_record, open_database
 from tests.service.processes import race
 
@@ -84,6 +84,32 @@ def test_no_change_is_overwritten_whatever_else_goes_on(source: str) -> None:
     assert min(won) > 0
 
 
+def test_of_those_that_saw_the_same_generation_one_wins(source: str) -> None:
+    """Whatever they set: a password, a letter or a duty, the others lose although no record of theirs was touched."""
+    turns = 30
+    with open_database(source) as database:
+        for turn in range(turns):
+            assert PasswordStorage(database).create(f"s{turn}", current=make_record())
+        storage = PasswordStorage(database)
+        before = [storage.get(f"s{turn}") for turn in range(turns)]
+
+    def write(process: int) -> int:
+        with open_database(source) as own:
+            storage, won = PasswordStorage(own), 0
+            for turn, seen in enumerate(before):
+                assert seen is not None
+                match (process + turn) % 3:
+                    case 0:
+                        won += storage.change(seen, make_record(number=process))
+                    case 1:
+                        won += storage.set_letter(seen, make_record(number=process))
+                    case _:
+                        won += storage.set_must_change(seen, must_change=True)
+            return won
+
+    assert sum(race(PROCESSES, write)) == turns
+
+
 @pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
 def test_rotations_of_the_same_records_do_not_wait_in_a_ring(source: str, database: Database) -> None:
     """Whatever the order of their batches: both wait for the record in the middle, and one then takes all.
@@ -116,7 +142,8 @@ def test_rotations_of_the_same_records_do_not_wait_in_a_ring(source: str, databa
         assert sorted(rotation.result() for rotation in rotations) == [0, 3]
 
 
-def test_no_more_attempts_than_allowed_get_through(source: str) -> None:
+@pytest.mark.parametrize("counter", Counter)
+def test_no_more_attempts_than_allowed_get_through(source: str, counter: Counter) -> None:
     """However many processes ask at the same time."""
     lock_out = LockOut(attempts=5, seconds=3600)
     with open_database(source) as database:
@@ -126,7 +153,7 @@ def test_no_more_attempts_than_allowed_get_through(source: str) -> None:
     def attempt(_: int) -> list[int]:
         with open_database(source) as database:
             storage = PasswordStorage(database)
-            return [sum(storage.count_attempt(f"s{turn}", lock_out) for _ in range(3)) for turn in range(10)]
+            return [sum(storage.count_attempt(f"s{turn}", lock_out, counter) for _ in range(3)) for turn in range(10)]
 
     allowed = race(PROCESSES, attempt)
     assert [sum(by_process) for by_process in zip(*allowed, strict=True)] == [5] * 10

@@ -93,6 +93,10 @@ class PostgresServer:
         self._admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
         return f"postgresql://postgres@/{name}?host={self.directory}"
 
+    def checkpoint(self) -> None:
+        """Write to its files what is still in its memory."""
+        self._admin.execute("CHECKPOINT")
+
     def disconnect_all(self) -> None:
         """End all sessions of others, as a restart of the server does."""
         self._admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
@@ -116,7 +120,7 @@ class PostgresServer:
 
 
 @contextmanager
-def run_server() -> Iterator[PostgresServer]:
+def run_server(**more_settings: str) -> Iterator[PostgresServer]:
     """A server, until the ``with`` ends or, on Linux, the thread that began it, however that happens."""
     binaries = _binaries()
     assert binaries is not None
@@ -132,13 +136,15 @@ def run_server() -> Iterator[PostgresServer]:
             check=True,
             capture_output=True,
         )
-        settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
+        settings = [f"--{name}={value}" for name, value in {**_SETTINGS, **more_settings}.items()]
         command = [*as_user, str(binaries / "postgres"), "-D", str(data), "-k", str(directory), *settings]
         with Daemon(command, at=directory / ".s.PGSQL.5432") as daemon:
             try:
                 server = PostgresServer(directory)
-                yield server
-                server.close()
+                try:
+                    yield server
+                finally:
+                    server.close()
             finally:
                 # Killed, it would leave a segment of shared memory behind.
                 os.kill(daemon.pid, signal.SIGQUIT)

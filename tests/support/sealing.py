@@ -3,15 +3,33 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sealpass.backends.memory_key import AesMemoryKey
-from sealpass.core.argon2_hash import Argon2Parameters
+from sealpass.core import argon2_hash
+from sealpass.core.argon2_hash import Argon2Hash, Argon2Parameters
 from sealpass.core.deadline import Deadline
 from sealpass.core.protocols import Opener, Sealed, Sealer
 from sealpass.core.uri import KeyUri
 
+if TYPE_CHECKING:
+    import pytest  # not for those who use this in a process of their own
+
 CHEAP = Argon2Parameters(memory_kib=8, passes=1, lanes=1)
 """The least that Argon2 does."""
+
+
+def watch_hashes(monkeypatch: "pytest.MonkeyPatch") -> list[Argon2Parameters]:
+    """A list that gets the parameters of every Argon2 hash which is verified until the test ends."""
+    seen: list[Argon2Parameters] = []
+    verify = argon2_hash.verify
+
+    def watched(stored: Argon2Hash, password: bytes) -> bool:
+        seen.append(stored.parameters)
+        return verify(stored, password)
+
+    monkeypatch.setattr(argon2_hash, "verify", watched)
+    return seen
 
 
 class CountedKey(AesMemoryKey):

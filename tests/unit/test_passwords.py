@@ -9,7 +9,6 @@ from sealpass.core import argon2_hash, records
 from sealpass.core.argon2_hash import (
     RFC_9106_HIGH_MEMORY,
     Argon2Ceilings,
-    Argon2Hash,
     Argon2Parameters,
     hash_password,
 )
@@ -19,7 +18,7 @@ from sealpass.core.legacy_hashes import LegacyArgon2id, LegacySaltedSha256
 from sealpass.core.passwords import NO_MATCH, Passwords, Verification
 from sealpass.core.protocols import Key, Sealed
 from sealpass.core.records import Record, RecordUse, bound_to
-from tests.support.sealing import CHEAP, CountedKey, MemoryRing
+from tests.support.sealing import CHEAP, CountedKey, MemoryRing, watch_hashes
 from tests.unit.test_secrecy import told_by
 
 PASSWORD = "korrekt Pferd ☃ Batterie"
@@ -47,15 +46,7 @@ def passwords(ring: MemoryRing) -> Passwords:
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[Argon2Parameters]:
     """The parameters of every Argon2 hash that is verified from here on."""
-    seen: list[Argon2Parameters] = []
-    verify = argon2_hash.verify
-
-    def watched(stored: Argon2Hash, password: bytes) -> bool:
-        seen.append(stored.parameters)
-        return verify(stored, password)
-
-    monkeypatch.setattr(argon2_hash, "verify", watched)
-    return seen
+    return watch_hashes(monkeypatch)
 
 
 def refused(run: Callable[[], Any]) -> RecordProblem:
@@ -350,6 +341,8 @@ def test_nothing_begins_after_its_deadline(
         lambda: passwords.verify(record, PASSWORD, SUBJECT, deadline=late),
         lambda: passwords.verify_nobody(PASSWORD, late),
         lambda: rotating.rotate(record, SUBJECT, deadline=late),
+        lambda: passwords.rebind(record, SUBJECT, "current", "history", late),
+        lambda: passwords.seal_legacy(PLAIN, SUBJECT, late),
     ):
         with pytest.raises(BackendUnavailable, match="deadline"):
             run()
@@ -389,6 +382,10 @@ def test_a_wrong_subject_or_use_is_a_mistake_of_the_program(passwords: Passwords
             passwords.hash(PASSWORD, *arguments)
         with pytest.raises(ConfigError):
             passwords.rotate(record, *arguments)
+        with pytest.raises(ConfigError):
+            passwords.rebind(record, arguments[0], arguments[1], "history")
+        with pytest.raises(ConfigError):
+            passwords.rebind(record, arguments[0], "current", arguments[1])
 
 
 def test_reprs_tell_nothing(passwords: Passwords) -> None:

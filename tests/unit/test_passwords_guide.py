@@ -24,7 +24,8 @@ GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "passwords.md").read_tex
 @pytest.fixture(params=range(2))
 def example(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, Any]]:
     """A Python block as it is printed, but for the key's URI."""
-    code = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)[request.param]
+    blocks = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+    code = [block for block in blocks if "PASSWORDS = " in block][request.param]
     uri = str(key_maker(f"software:path={tmp_path}/seal.jwk").create_aes(256))
     code, changed = re.subn(r'"software:[^"]*"', json.dumps(uri), code)
     assert changed == 1

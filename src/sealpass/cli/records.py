@@ -15,11 +15,13 @@ import click
 from sealpass.backends.keyring import KeyRing
 from sealpass.backends.registry import open_key
 from sealpass.cli.command import Group
-from sealpass.cli.db import database_argument, open_named
+from sealpass.cli.db import open_named
 from sealpass.cli.failures import FAILED
-from sealpass.cli.options import json_option, key_argument, not_empty, previous_option
+from sealpass.cli.options import json_option, not_empty
 from sealpass.cli.output import log_as_warnings, say, warn, write_result
+from sealpass.cli.records_ring import database_and_ring
 from sealpass.cli.rotation_text import audit_rows, estimate_rows, outcome_rows
+from sealpass.cli.scheduler_options import Scheduler, scheduler_options
 from sealpass.cli.table import is_terminal, render
 from sealpass.core.algorithms import SEAL_AWSKMS
 from sealpass.core.protocols import as_sealer
@@ -28,6 +30,7 @@ from sealpass.core.uri import KeyUri
 from sealpass.service import migrations
 from sealpass.service.audit import Audit, Standing, audit
 from sealpass.service.database import Database
+from sealpass.service.distributed_rotation import DistributedRotation
 from sealpass.service.estimate import KMS, Prices, default_rate, default_threads, estimate, kms_operations, region_of
 from sealpass.service.record_table import RecordTable
 from sealpass.service.rotation import DEFAULT_BATCH, Progress, Rotation
@@ -46,12 +49,11 @@ def records() -> None:
     examples=(
         "sealpass records audit file:/run/secrets/database-url",
         'sealpass records audit "$DATABASE" "$KEY" --previous "$OLD_KEY"',
+        "sealpass records audit --config /etc/sealpass.toml",
         'sealpass records audit "$DATABASE" "$KEY" --previous "$OLD_KEY" --retire "$OLD_KEY_ID" --json',
     ),
 )
-@database_argument
-@click.argument("uri", metavar="[KEY]", required=False, callback=not_empty)
-@previous_option
+@database_and_ring(needs_key=False)
 @click.option(
     "--retire",
     metavar="KEY-ID",
@@ -195,14 +197,14 @@ def estimate_options(command: Callable[..., Any]) -> Callable[..., Any]:
         'sealpass records rotate "$DATABASE" "$KEY" --previous "$OLD_KEY" --estimate',
         'sealpass records rotate "$DATABASE" "$KEY" --previous "$OLD_KEY" --dry-run',
         'sealpass records rotate "$DATABASE" "$KEY" --previous "$OLD_KEY" --rate 2000',
+        'sealpass records rotate env:DATABASE_URL "$KEY" --previous "$OLD_KEY" --scheduler tls://10.1.2.3:8786',
     ),
 )
-@database_argument
-@key_argument
-@previous_option
+@database_and_ring(needs_key=True)
 @limit_options
 @click.option("--dry-run", is_flag=True, help="Count, seal a hundred records anew, and store nothing.")
 @estimate_options
+@scheduler_options
 @json_option
 def rotate(
     *,
@@ -211,6 +213,7 @@ def rotate(
     previous: tuple[str, ...],
     limits: Limits,
     reckoning: Reckoning,
+    scheduler: Scheduler | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -220,16 +223,33 @@ def rotate(
     key as current already. Logins and password changes go on meanwhile, and what they write is never overwritten.
     Interrupted or killed, nothing is lost, and the same command finishes the rest. Records that do not open stay as
     they are, and the exit status is 1; where the device or the database stays away, it is 3.
+
+    With --scheduler the workers of a Dask cluster do it, and DATABASE and the files of keys are those of the workers:
+    docs/distributed.md. --rate is for all of them together, --threads for each.
     """
     keys = [KeyUri.parse(key) for key in (uri, *previous)]
     rate = default_rate(*keys) if limits.rate is None else limits.rate
+    threads = limits.threads or default_threads(*keys)
+    if scheduler is not None:
+        if reckoning.wanted:
+            raise click.UsageError("--estimate needs no --scheduler", click.get_current_context())
+        with (
+            log_as_warnings(as_json=as_json),
+            scheduler.connect() as cluster,
+            DistributedRotation(
+                cluster, source, uri, previous, batch=limits.batch, threads=threads, rate=rate
+            ) as distributed,
+        ):
+            total = distributed.count()
+            done = distributed.rehearse() if dry_run else _run(distributed, total, as_json=as_json)
+        _show(done, distributed.target, total, dry_run=dry_run, as_json=as_json)
+        return
     with open_named(source) as database, log_as_warnings(as_json=as_json):
         if reckoning.wanted:
             _estimate(database, keys, reckoning, rate, as_json=as_json)
             return
         migrations.check(database)
         with KeyRing(uri, previous) as ring:
-            threads = limits.threads or default_threads(*keys)
             rotation = Rotation(database, ring, batch=limits.batch, threads=threads, rate=rate)
             total = _to_move(database, rotation.target)
             done = rotation.rehearse() if dry_run else _run(rotation, total, as_json=as_json)
@@ -241,7 +261,7 @@ def _to_move(database: Database, target: str) -> int:
     return sum(count.records for count in counts if count.key_id is not None and count.key_id != target)
 
 
-def _run(rotation: Rotation, total: int, *, as_json: bool) -> Progress:
+def _run(rotation: Rotation | DistributedRotation, total: int, *, as_json: bool) -> Progress:
     try:
         with _bar(total, as_json=as_json) as tell:
             return rotation.run(tell)

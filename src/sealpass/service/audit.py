@@ -15,9 +15,10 @@ from sealpass.core.records import RecordUse
 from sealpass.service.record_table import RecordCount
 
 MOST_GCM_WRITES = 2**30
-"""Under one key, with random 96-bit IVs: a quarter of the 2^32 of NIST SP 800-38D, section 8.3, because rows are
-counted and each of them may have been written more than once."""
-EARLY_GCM_WRITES = MOST_GCM_WRITES // 2
+"""Under one key, with random 96-bit IVs: a quarter of the 2^32 of NIST SP 800-38D, section 8.3."""
+WRITES_OF_A_ROW = 4
+"""Only rows can be counted, and what was in them before cannot: docs/rotation.md says what this number stands for."""
+EARLY_GCM_ROWS = MOST_GCM_WRITES // WRITES_OF_A_ROW // 2
 _GCM = frozenset(algorithm.name for algorithm in SEAL_ALGORITHMS if algorithm.nonce_bytes)
 
 
@@ -73,18 +74,18 @@ class Audit:
             " with them until that key is back in the ring"
             for line in self.with_standing(Standing.UNKNOWN)
         ]
-        writes: Counter[str] = Counter()
+        rows: Counter[str] = Counter()
         for line in self.lines:
             if line.key_id is not None and line.algorithm in _GCM:
-                writes[line.key_id] += line.records
-        return unknown + [_too_many(key_id, rows) for key_id, rows in writes.items() if rows >= EARLY_GCM_WRITES]
+                rows[line.key_id] += line.records
+        return unknown + [_too_many(key_id, number) for key_id, number in rows.items() if number >= EARLY_GCM_ROWS]
 
 
 def _too_many(key_id: str, rows: int) -> str:
-    what = "is past" if rows >= MOST_GCM_WRITES else "comes near"
+    what = "is past" if rows * WRITES_OF_A_ROW >= MOST_GCM_WRITES else "comes near"
     return (
-        f"{key_id} {what} 2^30 = {MOST_GCM_WRITES} AES-GCM writes: it has {rows} rows, and each may have been written"
-        " several times; make a new current key"
+        f"{key_id} {what} 2^30 = {MOST_GCM_WRITES} AES-GCM writes: it has {rows} rows, and each is taken for"
+        f" {WRITES_OF_A_ROW} writes; make a new current key"
     )
 
 

@@ -5,6 +5,7 @@ Follows NIST SP 800-63B-4 section 3.1.1.2: length and a block list, no rules of 
 an answer to whoever chooses a password, as TokenRejected is to whoever sends a token: neither is for operators.
 """
 
+import re
 import unicodedata
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,6 +21,15 @@ MAX_HISTORY = 24
 MAX_BLOCK_LIST_BYTES = 16 * 1024 * 1024
 NOTHING_MATCHES = "\ud800"
 """No text of Unicode, so no password was ever hashed from it; verifying it costs what any wrong password does."""
+
+
+_IGNORABLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
+"""Fillers, variation selectors: what Default_Ignorable_Code_Point has besides format characters (category Cf).
+
+https://www.unicode.org/Public/16.0.0/ucd/DerivedCoreProperties.txt, and The Unicode Standard, section 5.21.
+"""
 
 
 class Normalisation(StrEnum):
@@ -70,7 +80,10 @@ class PolicyViolation(Error):
 
 @dataclass(frozen=True, slots=True)
 class BlockList:
-    """Passwords that everybody guesses first. Compared without regard to case, and as NFKC has them."""
+    """Passwords that everybody guesses first.
+
+    Compared without regard to case and to what shows nothing (joiners, zero-width spaces), and as NFKC has them.
+    """
 
     entries: frozenset[str] = field(repr=False)
     """Folded."""
@@ -102,15 +115,25 @@ class BlockList:
         return cls(entries)
 
 
+def _shown(text: str) -> str:
+    """Without format characters and all else that is ignored by whatever shows a text."""
+    if text.isascii():
+        return text
+    return "".join(one for one in text if unicodedata.category(one) != "Cf" and not _IGNORABLE.match(one))
+
+
 def _folded(text: str) -> str:
-    """For caseless comparison of compatible texts (The Unicode Standard, section 3.13.5, D146)."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFD", text).casefold())
+    """For caseless comparison of compatible texts (The Unicode Standard, section 3.13.5, D146), as they are shown."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFD", _shown(text)).casefold())
     return unicodedata.normalize("NFKC", folded.casefold())
 
 
 @dataclass(frozen=True, slots=True)
 class PasswordPolicy:
     """What a new password may be. Lengths are in code points, after normalisation. Raises ConfigError.
+
+    Code points that show nothing (joiners, zero-width spaces, variation selectors) may occur, and do not count towards
+    ``min_length``.
 
     Whether a step enforces it is the repository's to say; normalisation, the byte ceiling and what cannot be hashed
     at all hold in every step.
@@ -151,7 +174,7 @@ class PasswordPolicy:
             raise PolicyViolation(PolicyReason.TOO_LONG)
         text = self.normalisation.apply(password)
         reasons = []
-        if len(text) < (self.min_length if enforced else 1):
+        if len(_shown(text)) < self.min_length if enforced else not text:
             reasons.append(PolicyReason.TOO_SHORT)
         if _is_too_long(text) or (enforced and len(text) > self.max_length):
             reasons.append(PolicyReason.TOO_LONG)

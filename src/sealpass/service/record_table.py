@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """All records of all subjects in key order: for counting them, and for sealing them anew while logins go on."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -16,10 +16,13 @@ from sqlalchemy import (
 )
 
 from sealpass.core.errors import ConfigError
-from sealpass.core.records import RecordUse
+from sealpass.core.records import PREFIX, RecordUse, key_and_algorithm
 from sealpass.service.database import Database
 from sealpass.service.schema import RECORDS, SUBJECTS
-from sealpass.service.storage import record_columns
+
+_USES = {use.value: use for use in RecordUse}
+_NAMES = {use: use.value for use in RecordUse}
+"""Plain text: sqlite3 is slow with what is derived from it."""
 
 
 class RecordKey(NamedTuple):
@@ -30,21 +33,25 @@ class RecordKey(NamedTuple):
     sequence: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRecord:
+class StoredRecord(NamedTuple):
     """A record and where it stands."""
 
     key: RecordKey
-    record: str = field(repr=False)
+    record: str
+
+    def __repr__(self) -> str:
+        return f"StoredRecord({self.key})"
 
 
-@dataclass(frozen=True, slots=True)
-class Replacement:
+class Replacement(NamedTuple):
     """What to put in the place of a record, if that is still the old one."""
 
     key: RecordKey
-    old: str = field(repr=False)
-    new: str = field(repr=False)
+    old: str
+    new: str
+
+    def __repr__(self) -> str:
+        return f"Replacement({self.key})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +110,24 @@ class RecordTable:
             .limit(limit)
         )
         rows = self._database.read(lambda connection: connection.execute(query).all())
-        return [StoredRecord(RecordKey(row.subject, RecordUse(row.slot), row.sequence), row.record) for row in rows]
+        return [
+            StoredRecord(RecordKey(subject, _USES[slot], sequence), record) for subject, slot, sequence, record in rows
+        ]
 
-    def replace_many(self, replacements: Iterable[Replacement]) -> int:
+    def replace_many(self, replacements: Iterable[Replacement], committing: Callable[[], object] = lambda: None) -> int:
         """Replace in one transaction what is still old; how many were. No key may occur twice.
 
-        What is not replaced was changed or deleted in the meantime; that is no error.
+        What is not replaced was changed or deleted in the meantime; that is no error. ``committing`` is called when
+        only the commit is left, which waits for the disk.
         """
-        rows = [_row(replacement) for replacement in replacements]
-        return self._database.write(lambda connection: self._replace(connection, rows)) if rows else 0
+        rows = _rows(replacements)
+
+        def work(connection: Connection) -> int:
+            replaced = self._replace(connection, rows)
+            committing()
+            return replaced
+
+        return self._database.write(work) if rows else 0
 
     def counts(self) -> list[RecordCount]:
         """How many records each key sealed, by algorithm and slot. Reads the whole table."""
@@ -144,11 +160,23 @@ def _range_conditions(within: SubjectRange) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _row(replacement: Replacement) -> tuple[object, ...]:
+def _rows(replacements: Iterable[Replacement]) -> list[tuple[object, ...]]:
     """In the order of the statements below."""
-    columns, key = record_columns(replacement.new), replacement.key
-    place = (key.subject, key.slot.value, key.sequence)  # plain text: sqlite3 is slow with its subclasses
-    return (columns["record"], columns["key_id"], columns["algorithm"], *place, replacement.old)
+    rows: list[tuple[object, ...]] = []
+    header, key_id, algorithm = PREFIX, None, None
+    for (subject, slot, sequence), old, new in replacements:
+        if header == PREFIX or not new.startswith(header):  # nearly all are under the same key as the one before
+            header, key_id, algorithm = _header(new)
+        rows.append((new, key_id, algorithm, subject, _NAMES[slot], sequence, old))
+    return rows
+
+
+def _header(record: str) -> tuple[str, str | None, str | None]:
+    """How records of the same key begin, and what is told from it: None for a hash that is not sealed."""
+    if not record.startswith(PREFIX):
+        return PREFIX, None, None
+    key_id, algorithm = key_and_algorithm(record)
+    return f"{PREFIX}v=1$k={key_id}$a={algorithm}$", key_id, algorithm
 
 
 # Written out, and run without the library's handling of parameters: it takes longer than the databases do.

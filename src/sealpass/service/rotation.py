@@ -10,17 +10,17 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
 from sealpass.core.errors import BackendUnavailable, ConfigError, OperatorError, RecordProblem, RecordRefused
 from sealpass.core.passwords import Passwords, SealingRing
-from sealpass.core.records import PREFIX, RecordUse, is_record
+from sealpass.core.records import PREFIX, RecordUse
 from sealpass.service.checkpoints import Checkpoint, Checkpoints
 from sealpass.service.database import Database
-from sealpass.service.record_table import EVERYTHING, RecordTable, Replacement, StoredRecord
+from sealpass.service.record_table import EVERYTHING, RecordKey, RecordTable, Replacement, StoredRecord, SubjectRange
 
 DEFAULT_BATCH = 1000
 REHEARSED = 100
@@ -35,6 +35,7 @@ _BURST_SECONDS = 0.05
 _SHORTEST_PAUSE = 0.005
 """Seconds; a shorter one takes longer than it says."""
 
+P = ParamSpec("P")
 T = TypeVar("T")
 Moved = Replacement | RecordRefused | None
 
@@ -64,14 +65,14 @@ class Progress:
 
 
 class Pace:
-    """Lets so many through in a second, over all threads; None: any number."""
+    """Lets so many through in a second, over all threads."""
 
     def __init__(
-        self, per_second: float | None, pause: Callable[[float], object], clock: Callable[[], float] = time.monotonic
+        self, per_second: float, pause: Callable[[float], object], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        if per_second is not None and not 0 < per_second < float("inf"):
+        if not 0 < per_second < float("inf"):
             raise ConfigError("a rate is a number of records a second, above 0")
-        self._interval = 1 / per_second if per_second else 0.0
+        self._interval = 1 / per_second
         self._pause = pause
         self._clock = clock
         self._lock = threading.Lock()
@@ -79,8 +80,6 @@ class Pace:
 
     def wait(self) -> None:
         """Return when it is the caller's turn. A delay is made up for within a moment, never later in one go."""
-        if not self._interval:
-            return
         with self._lock:
             now = self._clock()
             at = self._next = max(self._next, now - _BURST_SECONDS) + self._interval
@@ -111,6 +110,7 @@ class Rotation:
             raise ConfigError("a batch has a record or more, and a thread or more works on it")
         self._table = RecordTable(database)
         self._checkpoints = Checkpoints(database)
+        self._shares_the_lock = database.is_sqlite
         self._ring = ring
         self._passwords = Passwords(ring)
         self.target = ring.current_sealer.key_id
@@ -120,7 +120,7 @@ class Rotation:
         self._checkpoint_every = checkpoint_every
         self._stop = threading.Event()
         self._pause = pause or self._stop.wait  # waiting for the event, so that nobody sleeps on after an interruption
-        self._pace = Pace(rate, self._pause)
+        self._pace = None if rate is None else Pace(rate, self._pause)
         self._failure: OperatorError | None = None
         self.progress = Progress()
 
@@ -136,94 +136,138 @@ class Rotation:
         move: so a checkpoint can save time and never lose a record, and what a server with an older ring sealed
         meanwhile is moved, too. Raises operator errors; what was done until then stays, and so does the checkpoint.
         """
-        with self._mapping() as move:
-            for part in self._again(lambda: self._checkpoints.begin(self.job, [EVERYTHING])):
-                if not part.finished:
-                    self._sweep(move, part, tell, keep=True)
-            for _ in range(MOST_SWEEPS):
-                before = self.progress.moved + self.progress.changed
-                self.progress.refused.clear()
-                self.progress.unsealed = 0
-                self._sweep(move, Checkpoint(0, EVERYTHING), tell, keep=False)
-                if self.progress.moved + self.progress.changed == before:
-                    self.progress.settled = True
-                    break
-            self._again(lambda: self._checkpoints.forget(self.job))
+        for part in self.begin([EVERYTHING]):
+            self.run_part(part.part, tell)
+        for _ in range(MOST_SWEEPS):
+            if self.sweep(EVERYTHING, tell) == 0:
+                self.progress.settled = True
+                break
+        self.end()
         return self.progress
+
+    # The steps of run(), for a job of several processes. Each has its own Rotation of the same database and keys.
+
+    def begin(self, ranges: list[SubjectRange]) -> list[Checkpoint]:
+        """The parts of the job: the given ranges, or those that it had already. Raises as run()."""
+        return self._again(self._checkpoints.begin, self.job, ranges)
+
+    def run_part(self, number: int, tell: Callable[[Progress], object] = lambda _progress: None) -> None:
+        """Move the records of one part, from its checkpoint on; nothing where it is finished. Raises as run().
+
+        Two that work on the same part do each other no harm: it is only work done twice.
+        """
+        for part in self._again(self._checkpoints.get, self.job):
+            if part.part == number and not part.finished:
+                self._work_through(part, tell, keep=True)
+
+    def sweep(self, within: SubjectRange, tell: Callable[[Progress], object] = lambda _progress: None) -> int:
+        """Move what is left in a range, without checkpoints; how many records there were to move. Raises as run().
+
+        The job is settled when a sweep over everything, in one range or in several, after all parts, finds none.
+        """
+        before = self.progress.moved + self.progress.changed
+        self.progress.refused.clear()
+        self.progress.unsealed = 0
+        self._work_through(Checkpoint(0, within), tell, keep=False)
+        return self.progress.moved + self.progress.changed - before
+
+    def end(self) -> None:
+        """Forget the checkpoints, after the last sweep. Raises as run()."""
+        self._again(self._checkpoints.forget, self.job)
 
     def rehearse(self, records: int = REHEARSED) -> Progress:
         """Seal a few records anew and store none of them; what would have become of them. Raises as run()."""
-        with self._mapping() as move:
+        with self._workers() as workers:
             batch = self._again(lambda: self._table.scan(limit=records, not_under=self.target))
-            self.progress.rehearsed = len(self._move_all(move, batch))
+            self.progress.rehearsed = len(self._move_all(workers.map, batch))
         if self._failure is not None:
             raise self._failure
         return self.progress
 
     @contextmanager
-    def _mapping(self) -> Iterator[Callable[[list[StoredRecord]], Iterable[Moved]]]:
-        """How a batch is worked off: in this thread, or in several; none of them is left behind."""
-        if self._threads == 1:
-            yield lambda records: map(self._move, records)
-            return
-        with ThreadPoolExecutor(self._threads, thread_name_prefix="sealpass-rotation") as pool:
+    def _workers(self) -> Iterator["_Workers"]:
+        """None of the threads is left behind."""
+        with (
+            ThreadPoolExecutor(self._threads, thread_name_prefix="sealpass-sealing") as sealing,
+            ThreadPoolExecutor(1, thread_name_prefix="sealpass-storing") as storing,
+        ):
             try:
-                yield lambda records: pool.map(self._move, records)
+                yield _Workers(map if self._threads == 1 else sealing.map, storing)
             except BaseException:
                 self._stop.set()
                 raise
 
-    def _sweep(
-        self,
-        move: Callable[[list[StoredRecord]], Iterable[Moved]],
-        at: Checkpoint,
-        tell: Callable[[Progress], object],
-        *,
-        keep: bool,
-    ) -> None:
-        """Go over one part of the table; ``keep`` checkpoints."""
-        saved = time.monotonic()
-        while batch := self._scan(at):
-            replaced = self._store(self._move_all(move, batch))
-            if self._failure is not None:
-                if keep:
-                    self._save(at)  # of the batches before: of this one, some are not moved
-                raise self._failure
-            if self._ring.current_sealer.key_id != self.target:
-                raise ConfigError(
-                    "the alias of the current key names another key since the job began",
-                    hint="run it again, and it goes on to the new key",
-                )
-            at = replace(at, after=batch[-1].key, examined=at.examined + len(batch), replaced=at.replaced + replaced)
-            if keep and time.monotonic() - saved >= self._checkpoint_every:
-                self._save(at)
-                saved = time.monotonic()
-            tell(self.progress)
-        if keep:
-            self._save(replace(at, finished=True))
+    def _work_through(self, part: Checkpoint, tell: Callable[[Progress], object], *, keep: bool) -> None:
+        """Go over one part of the table; ``keep`` checkpoints.
 
-    def _store(self, replacements: list[Replacement]) -> int:
-        replaced = self._again(lambda: self._table.replace_many(replacements))
+        While a batch is stored, the next one is read and sealed: the database works beside the device. SQLite works in
+        this process, where two threads would only fight over the interpreter's lock: of it only the commit, which
+        waits for the disk, goes on beside the sealing.
+        """
+        scanned = part.after
+        done = _Done(part, time.monotonic() if keep else float("inf"))
+        with self._workers() as workers:
+            stored: Future[None] | None = None
+            while batch := self._scan(part.within, scanned):
+                scanned = batch[-1].key
+                replacements = self._move_all(workers.map, batch)
+                if stored is not None:
+                    stored.result()
+                    tell(self.progress)
+                if self._failure is not None:
+                    self._replace(replacements)
+                    if keep:
+                        self._save(done.at)  # of the batches before: of this one, some are not moved
+                    raise self._failure
+                committing = threading.Event()
+                stored = workers.storing.submit(self._store, done, batch, replacements, committing)
+                if self._shares_the_lock:
+                    committing.wait()
+                if self._ring.current_sealer.key_id != self.target:
+                    raise ConfigError(
+                        "the alias of the current key names another key since the job began",
+                        hint="run it again, and it goes on to the new key",
+                    )
+            if stored is not None:
+                stored.result()
+                tell(self.progress)
+        if keep:
+            self._save(replace(done.at, finished=True))
+
+    def _store(
+        self, done: "_Done", batch: list[StoredRecord], replacements: list[Replacement], committing: threading.Event
+    ) -> None:
+        """In the storing thread."""
+        try:
+            replaced = self._replace(replacements, committing.set)
+        finally:
+            committing.set()
+        at = done.at
+        done.at = replace(at, after=batch[-1].key, examined=at.examined + len(batch), replaced=at.replaced + replaced)
+        if time.monotonic() - done.saved >= self._checkpoint_every:
+            self._save(done.at)
+            done.saved = time.monotonic()
+
+    def _replace(self, replacements: list[Replacement], committing: Callable[[], object] = lambda: None) -> int:
+        replaced = self._again(self._table.replace_many, replacements, committing)
         self.progress.moved += replaced
         self.progress.changed += len(replacements) - replaced
         return replaced
 
-    def _scan(self, at: Checkpoint) -> list[StoredRecord]:
+    def _scan(self, within: SubjectRange, after: RecordKey | None) -> list[StoredRecord]:
         return self._again(
-            lambda: self._table.scan(after=at.after, limit=self._batch, within=at.within, not_under=self.target)
+            lambda: self._table.scan(after=after, limit=self._batch, within=within, not_under=self.target)
         )
 
     def _save(self, checkpoint: Checkpoint) -> None:
-        self._again(lambda: self._checkpoints.save(self.job, checkpoint))
+        self._again(self._checkpoints.save, self.job, checkpoint)
 
-    def _move_all(
-        self, move: Callable[[list[StoredRecord]], Iterable[Moved]], batch: list[StoredRecord]
-    ) -> list[Replacement]:
+    def _move_all(self, map_: "_Map", batch: list[StoredRecord]) -> list[Replacement]:
         """What to store; counts the others. After a failure it is what was finished before it."""
-        sealed = [stored for stored in batch if is_record(stored.record)]
+        sealed = [stored for stored in batch if stored.record.startswith(PREFIX)]
         self.progress.unsealed += len(batch) - len(sealed)
         replacements = []
-        for stored, moved in zip(sealed, move(sealed), strict=True):
+        for stored, moved in zip(sealed, map_(self._move, sealed), strict=True):
             if isinstance(moved, Replacement):
                 replacements.append(moved)
             elif moved is not None:
@@ -235,24 +279,46 @@ class Rotation:
         """Seal one record anew; None after a failure of this or another one, which is kept."""
         if self._failure is not None or self._stop.is_set():
             return None
-        key = stored.key
-        self._pace.wait()
+        key, record = stored
+        if self._pace is not None:
+            self._pace.wait()
         try:
-            new = self._again(lambda: self._passwords.rotate(stored.record, key.subject, key.slot))
+            return Replacement(key, record, self._again(self._passwords.rotate, record, key.subject, key.slot))
         except RecordRefused as refused:
             return refused
         except OperatorError as error:
             self._failure = error
             return None
-        return Replacement(key, stored.record, new)
 
-    def _again(self, work: Callable[[], T]) -> T:
+    def _again(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """What ``work`` answers, asked again after a pause where it says that this may help."""
         for seconds in self._back_off:
             try:
-                return work()
+                return work(*arguments, **named)
             except BackendUnavailable as error:
                 if not error.retryable or self._stop.is_set():
                     raise
             self._pause(seconds)
-        return work()
+        return work(*arguments, **named)
+
+
+class _Map(Protocol):
+    """In this thread, or in several."""
+
+    def __call__(self, work: Callable[[StoredRecord], Moved], records: list[StoredRecord], /) -> Iterable[Moved]: ...
+
+
+class _Workers(NamedTuple):
+    """Who seals, and who stores."""
+
+    map: _Map
+    storing: Executor
+
+
+@dataclass(slots=True)
+class _Done:
+    """What was stored, of one part. Only the storing thread changes it."""
+
+    at: Checkpoint
+    saved: float
+    """When the last checkpoint was, by time.monotonic(); infinite for never one."""

@@ -46,6 +46,9 @@ SUBJECTS = Table(
     Column("failures", Integer, nullable=False),
     Column("locked_until", Double),
     Column("changed_at", Double, nullable=False),
+    Column("generation", Integer, nullable=False, server_default="0"),
+    Column("reuse_checks", Integer, nullable=False, server_default="0"),
+    Column("reuse_locked_until", Double),
     CheckConstraint("length(subject) BETWEEN 1 AND 128", name="subject_length"),
 )
 

@@ -4,15 +4,32 @@
 A record is an opaque text. Every write names what it replaces and is won only where that is still there, so it never
 overwrites a change that came in between. It takes no lock that is kept while anybody computes a hash.
 
+A subject has a ``generation``: it rises with every change of what the user may log in with, or has to do afterwards
+(change, set_letter, set_must_change). Storing the same password differently (rewrite, a rotation) leaves it.
+
 On PostgreSQL the default isolation, READ COMMITTED, suffices: whatever a write depends on is in the WHERE of that
 very statement, and PostgreSQL looks at it again after it waited for somebody else's change of the row (its manual,
 section 13.2.1). Writers of one subject lock its row first, then records in key order, so they never wait in a ring.
 """
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Delete, Update, and_, case, delete, func, or_, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Delete,
+    Update,
+    and_,
+    case,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from sealpass.core.errors import ConfigError
 from sealpass.core.records import Record, RecordUse, is_record
@@ -37,6 +54,8 @@ class StoredPassword:
     """None for a subject that has only an initial password yet."""
     letter: str | None = field(repr=False)
     """The record of an initial password that was not used yet."""
+    letter_age: float
+    """Seconds since the letter was made; 0 where there is none."""
     history: tuple[HistoryRecord, ...]
     """Latest first."""
     must_change: bool
@@ -46,6 +65,22 @@ class StoredPassword:
     """Seconds for which no attempt is allowed; 0 where it is, infinite where only clear_attempts() ends it."""
     changed_at: float
     """When the password was set, in seconds since 1970."""
+    generation: int
+    """What writes compare, and raise: see above."""
+
+
+class Counter(StrEnum):
+    """What attempts are counted for, each on its own."""
+
+    LOGIN = "login"
+    REUSE = "reuse"
+    """Comparing a new password with those before it: the answer tells what those were."""
+
+
+_COUNTERS: dict[Counter, tuple[Column[int], Column[float]]] = {
+    Counter.LOGIN: (SUBJECTS.c.failures, SUBJECTS.c.locked_until),
+    Counter.REUSE: (SUBJECTS.c.reuse_checks, SUBJECTS.c.reuse_locked_until),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +105,7 @@ class PasswordStorage:
         """All that is stored for a subject; None for an unknown one."""
         now = self._database.now()
         query = (
-            select(SUBJECTS, now.label("now"), RECORDS.c.slot, RECORDS.c.sequence, RECORDS.c.record)
+            select(SUBJECTS, now.label("now"), RECORDS.c.slot, RECORDS.c.sequence, RECORDS.c.record, RECORDS.c.made_at)
             .join_from(SUBJECTS, RECORDS)
             .where(SUBJECTS.c.subject == subject)
             .order_by(RECORDS.c.sequence.desc())
@@ -79,16 +114,19 @@ class PasswordStorage:
         if not rows:
             return None
         single = {row.slot: row.record for row in rows if row.slot != RecordUse.HISTORY}
+        letter_made_at = next((row.made_at for row in rows if row.slot == RecordUse.LETTER), None)
         about = rows[0]
         return StoredPassword(
             subject=subject,
             current=single.get(RecordUse.CURRENT),
             letter=single.get(RecordUse.LETTER),
+            letter_age=0.0 if letter_made_at is None else max(0.0, about.now - letter_made_at),
             history=tuple(HistoryRecord(row.sequence, row.record) for row in rows if row.slot == RecordUse.HISTORY),
             must_change=about.must_change,
             failures=about.failures,
             locked_for=max(0.0, (about.locked_until or 0.0) - about.now),
             changed_at=about.changed_at,
+            generation=about.generation,
         )
 
     def create(
@@ -106,6 +144,9 @@ class PasswordStorage:
             "failures": 0,
             "locked_until": None,
             "changed_at": self._database.now(),
+            "generation": 0,
+            "reuse_checks": 0,
+            "reuse_locked_until": None,
         }
 
         def work(connection: Connection) -> bool:
@@ -120,10 +161,10 @@ class PasswordStorage:
     def change(
         self, seen: StoredPassword, new: str, *, history: str | None = None, keep: int = 0, must_change: bool = False
     ) -> bool:
-        """Set a new password; True where current record and letter were still those of ``seen``, else nothing is done.
+        """Set a new password; True where generation, current record and letter were still those of ``seen``.
 
-        The letter is used up, attempts are forgotten and a lock-out ends. ``history`` is the old record sealed for
-        the history slot; of the history only the latest ``keep`` records stay.
+        Else nothing is done. The letter is used up, both counters begin anew and a lock-out ends. ``history`` is the
+        old record sealed for the history slot; of the history only the latest ``keep`` records stay.
         """
 
         def work(connection: Connection) -> bool:
@@ -133,9 +174,10 @@ class PasswordStorage:
                 "failures": 0,
                 "locked_until": None,
                 "changed_at": self._database.now(),
+                "reuse_checks": 0,
+                "reuse_locked_until": None,
             }
-            held = connection.execute(update(SUBJECTS).where(SUBJECTS.c.subject == subject).values(about))
-            if held.rowcount == 0 or not self._replace_current(connection, seen, new):
+            if not _begin_generation(connection, seen, **about) or not self._replace_current(connection, seen, new):
                 connection.rollback()
                 return False
             if history is not None:
@@ -150,10 +192,14 @@ class PasswordStorage:
         return self._database.write(work)
 
     def set_letter(self, seen: StoredPassword, letter: str | None) -> bool:
-        """Put the record of an initial password in its slot, or take it out; True where the letter was as seen."""
+        """Put the record of an initial password in its slot, or take it out.
+
+        True where generation and letter were still those of ``seen``; else nothing is done.
+        """
 
         def work(connection: Connection) -> bool:
-            if not _hold(connection, seen.subject) or not _letter_is(connection, seen):
+            if not _begin_generation(connection, seen) or not _letter_is(connection, seen):
+                connection.rollback()
                 return False
             connection.execute(delete(RECORDS).where(_is(seen.subject, RecordUse.LETTER)))
             if letter is not None:
@@ -169,40 +215,48 @@ class PasswordStorage:
         statement = _replace(_is(subject, slot, sequence), old, new)
         return self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
 
-    def set_must_change(self, subject: str, *, must_change: bool) -> bool:
-        """Demand a new password at the next login, or no longer; False for an unknown subject."""
-        return self._update_subject(subject, must_change=must_change)
+    def set_must_change(self, seen: StoredPassword, *, must_change: bool) -> bool:
+        """Demand a new password at the next login, or no longer; True where the generation was as seen."""
+        return self._database.write(lambda connection: _begin_generation(connection, seen, must_change=must_change))
 
-    def count_attempt(self, subject: str, lock_out: LockOut) -> bool:
+    def count_attempt(self, subject: str, lock_out: LockOut, counter: Counter = Counter.LOGIN) -> bool:
         """Whether the subject may try a password now; ask *before* looking at the password, and obey.
 
-        The attempt counts as a failure until clear_attempts(). So however many race, only ``lock_out.attempts`` get
-        through before the lock, which counting afterwards could not promise. False also for an unknown subject.
+        The attempt counts as a failure until clear_attempts() or change(). So however many race, only
+        ``lock_out.attempts`` get through before the lock, which counting afterwards could not promise. False also for
+        an unknown subject.
         """
+        failures, locked_until = _COUNTERS[counter]
         now = self._database.now()
-        is_free = or_(SUBJECTS.c.locked_until.is_(None), SUBJECTS.c.locked_until <= now)
+        is_free = or_(locked_until.is_(None), locked_until <= now)
         # A lock that is over (the row has one, and is_free holds) was the answer to the failures before it.
-        failures = case((SUBJECTS.c.locked_until.is_(None), SUBJECTS.c.failures + 1), else_=1)
+        counted = case((locked_until.is_(None), failures + 1), else_=1)
+        lock = case((counted >= lock_out.attempts, now + lock_out.seconds))
         statement = (
             update(SUBJECTS)
             .where(SUBJECTS.c.subject == subject, is_free)
-            .values(failures=failures, locked_until=case((failures >= lock_out.attempts, now + lock_out.seconds)))
-            .returning(SUBJECTS.c.failures)
+            .values({failures: counted, locked_until: lock})
+            .returning(failures)
         )
         return self._database.write(lambda connection: connection.execute(statement).first() is not None)
 
-    def return_attempt(self, subject: str) -> None:
+    def return_attempt(self, subject: str, counter: Counter = Counter.LOGIN) -> None:
         """Take one counted attempt back: no password was looked at, because the device did not answer."""
+        failures, locked_until = _COUNTERS[counter]
         statement = (
             update(SUBJECTS)
-            .where(SUBJECTS.c.subject == subject, SUBJECTS.c.failures > 0)
-            .values(failures=SUBJECTS.c.failures - 1, locked_until=None)
+            .where(SUBJECTS.c.subject == subject, failures > 0)
+            .values({failures: failures - 1, locked_until: None})
         )
         self._database.write(lambda connection: connection.execute(statement))
 
     def clear_attempts(self, subject: str) -> bool:
-        """Forget attempts and end a lock-out: after a success, or by an administrator; False for an unknown subject."""
-        return self._update_subject(subject, failures=0, locked_until=None)
+        """Forget attempts to log in and end a lock-out: after a success, or by an administrator.
+
+        False for an unknown subject. The other counter only begins anew with a new password.
+        """
+        statement = update(SUBJECTS).where(SUBJECTS.c.subject == subject).values(failures=0, locked_until=None)
+        return self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
 
     def delete(self, subject: str) -> bool:
         """Remove a subject and all its records; False for an unknown one."""
@@ -216,10 +270,6 @@ class PasswordStorage:
             return True
 
         return self._database.write(work)
-
-    def _update_subject(self, subject: str, **values: object) -> bool:
-        statement = update(SUBJECTS).where(SUBJECTS.c.subject == subject).values(values)
-        return self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
 
     def _replace_current(self, connection: Connection, seen: StoredPassword, new: str) -> bool:
         if seen.current is None:
@@ -265,6 +315,15 @@ def _hold(connection: Connection, subject: str) -> bool:
     """Keep other writers of the subject waiting until the transaction ends; False for an unknown one."""
     query = select(SUBJECTS.c.subject).where(SUBJECTS.c.subject == subject).with_for_update()
     return connection.execute(query).first() is not None
+
+
+def _begin_generation(connection: Connection, seen: StoredPassword, **values: object) -> bool:
+    """Raise the generation that was seen, set ``values`` with it, and hold the subject; False where it is another."""
+    is_seen = and_(SUBJECTS.c.subject == seen.subject, SUBJECTS.c.generation == seen.generation)
+    return (
+        connection.execute(update(SUBJECTS).where(is_seen).values(generation=seen.generation + 1, **values)).rowcount
+        == 1
+    )
 
 
 def _letter_is(connection: Connection, seen: StoredPassword) -> bool:

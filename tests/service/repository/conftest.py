@@ -5,17 +5,17 @@ from collections.abc import Callable
 
 import pytest
 
-from sealpass.core import argon2_hash
-from sealpass.core.argon2_hash import Argon2Hash, Argon2Parameters
+from sealpass.core.argon2_hash import Argon2Parameters
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import BackendUnavailable
 from sealpass.core.passwords import Passwords
 from sealpass.core.protocols import Sealed
 from sealpass.service.database import Database
+from sealpass.service.password_repository import Outcome, PasswordCheck
 from sealpass.service.policy import PasswordPolicy, PolicyReason, PolicyViolation
-from sealpass.service.repository import Outcome, PasswordCheck, SqlPasswordRepository
+from sealpass.service.repository import SqlPasswordRepository
 from sealpass.service.storage import LockOut, PasswordStorage, StoredPassword
-from tests.support.sealing import CHEAP, CountedKey, MemoryRing
+from tests.support.sealing import CHEAP, CountedKey, MemoryRing, watch_hashes
 
 OLD, NEW, OTHER = "korrekt Pferd ☃ Batterie", "Tretmühle Wolke sieben", "Gurkenglas am Morgen"
 RIGHT, WRONG = PasswordCheck(matches=True), PasswordCheck(matches=False)
@@ -67,9 +67,9 @@ def storage(database: Database) -> PasswordStorage:
 
 
 @pytest.fixture
-def repository(storage: PasswordStorage, passwords: Passwords, ring: MemoryRing) -> SqlPasswordRepository:
+def repository(storage: PasswordStorage, passwords: Passwords) -> SqlPasswordRepository:
     """A repository with one user ``s``, whose password is OLD."""
-    repository = SqlPasswordRepository(storage, passwords, ring, POLICY, lock_out=LOCK_OUT)
+    repository = SqlPasswordRepository(storage, passwords, POLICY, lock_out=LOCK_OUT)
     assert repository.register("s", OLD) is Outcome.DONE
     return repository
 
@@ -77,15 +77,7 @@ def repository(storage: PasswordStorage, passwords: Passwords, ring: MemoryRing)
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[Argon2Parameters]:
     """The parameters of every hash that is verified from here on."""
-    seen: list[Argon2Parameters] = []
-    verify = argon2_hash.verify
-
-    def watched(stored: Argon2Hash, password: bytes) -> bool:
-        seen.append(stored.parameters)
-        return verify(stored, password)
-
-    monkeypatch.setattr(argon2_hash, "verify", watched)
-    return seen
+    return watch_hashes(monkeypatch)
 
 
 def seen(storage: PasswordStorage, subject: str = "s") -> StoredPassword:
@@ -93,6 +85,14 @@ def seen(storage: PasswordStorage, subject: str = "s") -> StoredPassword:
     found = storage.get(subject)
     assert found is not None
     return found
+
+
+def logged_in(repository: SqlPasswordRepository, password: str, subject: str = "s") -> int:
+    """The generation of a login that has to change its password."""
+    found = repository.check(subject, password)
+    assert found == MUST_CHANGE
+    assert found.generation is not None
+    return found.generation
 
 
 def violated(run: Callable[[], object]) -> tuple[PolicyReason, ...]:

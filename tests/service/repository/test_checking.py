@@ -12,13 +12,12 @@ from sealpass.core.errors import BackendUnavailable, RecordProblem
 from sealpass.core.legacy_hashes import LegacyArgon2id
 from sealpass.core.passwords import Passwords
 from sealpass.core.records import RecordUse
-from sealpass.service.policy import PolicyReason
-from sealpass.service.repository import Outcome, SqlPasswordRepository
+from sealpass.service.password_repository import Outcome
+from sealpass.service.repository import SqlPasswordRepository
 from sealpass.service.storage import PasswordStorage
 from tests.service.conftest import Clock
 from tests.service.repository.conftest import (
     LOCK_OUT,
-    MUST_CHANGE,
     NEW,
     OLD,
     OTHER,
@@ -27,7 +26,6 @@ from tests.service.repository.conftest import (
     WRONG,
     DeafKey,
     seen,
-    violated,
 )
 from tests.support.sealing import CHEAP, CountedKey, MemoryRing
 
@@ -83,15 +81,43 @@ def test_every_refusal_costs_one_hash_and_one_call_of_the_device(
 def test_a_damaged_record_is_for_operators_only(
     repository: SqlPasswordRepository, storage: PasswordStorage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The page sees a wrong password, which counts; the log and a counter say what is wrong, without the record."""
+    """The page sees a wrong password; the log and a counter say what is wrong, without the record."""
     assert storage.create("moved", current=str(seen(storage).current))
     assert repository.check("moved", OLD) == WRONG
-    assert seen(storage, "moved").failures == 1
     assert repository.records_refused == {RecordProblem.DOES_NOT_OPEN: 1}
     (line,) = caplog.messages
     assert "'moved', slot current: record refused (does-not-open)" in line
     assert "$sealpass" not in caplog.text
     assert caplog.records[0].levelno == logging.ERROR
+
+
+def test_a_key_that_left_the_ring_too_early_locks_nobody_out(
+    repository: SqlPasswordRepository, storage: PasswordStorage, ring: MemoryRing
+) -> None:
+    """Nothing was compared, so nothing was learned and the attempt is given back: once the key is back, all is well."""
+    keys = ring.keys
+    assert repository.check("s", NEW) == WRONG
+    ring.keys = [CountedKey("key-2")]
+    for _ in range(LOCK_OUT.attempts + 1):
+        assert repository.check("s", OLD) == WRONG
+        assert repository.change("s", OLD, NEW) is Outcome.NO_MATCH
+    assert set(repository.records_refused) == {RecordProblem.KEY_UNKNOWN}
+    assert seen(storage).failures == 1
+    ring.keys = keys
+    assert repository.check("s", OLD) == RIGHT
+
+
+@pytest.mark.parametrize("damaged", [RecordUse.CURRENT, RecordUse.LETTER])
+def test_one_record_that_was_compared_is_enough_to_count(
+    repository: SqlPasswordRepository, storage: PasswordStorage, passwords: Passwords, damaged: RecordUse
+) -> None:
+    """A damaged record beside it makes no guess free."""
+    records = {use: passwords.hash(OLD, "other" if use is damaged else "l", use) for use in RecordUse}
+    assert storage.create("l", current=records[RecordUse.CURRENT], letter=records[RecordUse.LETTER])
+    for _ in range(LOCK_OUT.attempts):
+        assert repository.check("l", NEW) == WRONG
+    assert repository.check("l", OLD) == WRONG
+    assert seen(storage, "l").locked_for == LOCK_OUT.seconds
 
 
 def test_a_device_that_does_not_answer_returns_the_attempt(
@@ -149,7 +175,7 @@ def test_a_legacy_hash_becomes_a_record(
     assert repository.check("legacy", OLD) == WRONG
     assert repository.records_refused == {RecordProblem.FORM: 1}
     allowing = Passwords(ring, hashing=CHEAP, legacy=[LegacyArgon2id()])
-    assert SqlPasswordRepository(storage, allowing, ring, POLICY).check("legacy", OLD) == RIGHT
+    assert SqlPasswordRepository(storage, allowing, POLICY).check("legacy", OLD) == RIGHT
     assert repository.check("legacy", OLD) == RIGHT
 
 
@@ -187,37 +213,10 @@ def test_bringing_up_to_date_overwrites_no_change(
     assert repository.check("s", NEW) == RIGHT
 
 
-@pytest.mark.parametrize("has_current", [True, False])
-def test_an_initial_password_logs_in_and_has_to_be_changed(
-    repository: SqlPasswordRepository, storage: PasswordStorage, passwords: Passwords, *, has_current: bool
-) -> None:
-    """Beside the current one, if there is one; the change uses it up, and it is not to be the new one."""
-    letter = passwords.hash(OTHER, "l", RecordUse.LETTER)
-    assert storage.create("l", current=passwords.hash(OLD, "l") if has_current else None, letter=letter)
-    assert repository.check("l", NEW) == WRONG
-    assert repository.check("l", OLD) == (RIGHT if has_current else WRONG)
-    assert repository.change_forced("l", NEW) is Outcome.NOT_DUE
-    assert repository.check("l", OTHER) == MUST_CHANGE
-    assert violated(lambda: repository.change_forced("l", OTHER)) == (PolicyReason.REUSED,)
-    assert repository.change_forced("l", NEW) is Outcome.DONE
-    assert repository.check("l", OTHER) == WRONG
-    assert repository.check("l", NEW) == RIGHT
-    assert len(seen(storage, "l").history) == has_current
-
-
-def test_an_initial_password_is_an_old_password(
-    repository: SqlPasswordRepository, storage: PasswordStorage, passwords: Passwords
-) -> None:
-    """For a voluntary change."""
-    storage.create("l", letter=passwords.hash(OTHER, "l", RecordUse.LETTER))
-    assert repository.change("l", OTHER, NEW) is Outcome.DONE
-    assert repository.check("l", NEW) == RIGHT
-
-
 def test_a_silent_device_lets_no_legacy_guess_through(storage: PasswordStorage, ring: MemoryRing, key: DeafKey) -> None:
     """Right and wrong passwords of a legacy hash fail alike while the device is away: no answer, no guess for free."""
     passwords = Passwords(ring, hashing=CHEAP, legacy=(LegacyArgon2id(),))
-    repository = SqlPasswordRepository(storage, passwords, ring, POLICY, lock_out=LOCK_OUT)
+    repository = SqlPasswordRepository(storage, passwords, POLICY, lock_out=LOCK_OUT)
     storage.create("legacy", current=argon2_hash.hash_password(OLD.encode(), CHEAP))
     key.deaf = True
     for password in (OLD, NEW):
@@ -251,7 +250,7 @@ def test_an_upgrade_at_login_never_brings_an_old_password_back(
 ) -> None:
     """An administrator sets a password while a login hashes the old one anew: what he set stays."""
     newer = Passwords(ring, hashing=replace(CHEAP, passes=CHEAP.passes + 1))
-    upgrading = SqlPasswordRepository(storage, newer, ring, POLICY, lock_out=LOCK_OUT)
+    upgrading = SqlPasswordRepository(storage, newer, POLICY, lock_out=LOCK_OUT)
     make = newer.hash
     overtaken: list[str] = []
 

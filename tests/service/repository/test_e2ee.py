@@ -12,8 +12,9 @@ from sealpass.core.nonces import Purpose
 from sealpass.service.database import Database
 from sealpass.service.e2ee_repository import E2eePasswordRepository
 from sealpass.service.nonce_store import SqlNonceStore
+from sealpass.service.password_repository import IssuedLetter, Outcome, PasswordCheck
 from sealpass.service.policy import PolicyReason
-from sealpass.service.repository import Outcome, SqlPasswordRepository
+from sealpass.service.repository import SqlPasswordRepository
 from sealpass.service.storage import PasswordStorage
 from tests.service.repository.conftest import (
     LOCK_OUT,
@@ -43,7 +44,7 @@ class Client:
         """A password for one step."""
         return encrypt_password(password, self.repository.announce(SESSION, purpose))
 
-    def check(self, password: str, subject: str | None = "s") -> object:
+    def check(self, password: str, subject: str | None = "s") -> PasswordCheck:
         """A login."""
         return self.repository.check(SESSION, subject, self.token(password, Purpose.CHECK))
 
@@ -64,7 +65,7 @@ def one_client(repository: SqlPasswordRepository, software_ring: KeyRing, databa
 
 STEPS: dict[Purpose, Callable[[E2eePasswordRepository, str], object]] = {
     Purpose.CHECK: lambda repository, token: repository.check(SESSION, "s", token),
-    Purpose.CHANGE: lambda repository, token: repository.change_forced(SESSION, "s", token),
+    Purpose.CHANGE: lambda repository, token: repository.change_forced(SESSION, "s", token, generation=0),
     Purpose.RESET: lambda repository, token: repository.reset(SESSION, "s", token),
     Purpose.REGISTER: lambda repository, token: repository.register(SESSION, "new", token),
     Purpose.ADMIN_SET: lambda repository, token: repository.admin_set(SESSION, "s", token),
@@ -94,8 +95,11 @@ def test_a_life_of_a_password(client: Client) -> None:
     assert client.check(OTHER, "t") == RIGHT
     temporary = token("für heute genug", Purpose.ADMIN_SET)
     assert repository.admin_set(SESSION, "t", temporary) is Outcome.DONE
-    assert client.check("für heute genug", "t") == MUST_CHANGE
-    assert repository.change_forced(SESSION, "t", token("und nun ein neues", Purpose.CHANGE)) is Outcome.DONE
+    found = client.check("für heute genug", "t")
+    assert found == MUST_CHANGE
+    for generation, outcome in ((0, Outcome.CONFLICT), (found.generation, Outcome.DONE)):
+        chosen = token("und nun ein neues", Purpose.CHANGE)
+        assert repository.change_forced(SESSION, "t", chosen, generation=generation) is outcome
     assert client.check("und nun ein neues", "t") == RIGHT
 
 
@@ -129,6 +133,14 @@ def test_the_second_password_of_a_change_is_no_plain_text_either(client: Client,
     client.token(NEW, Purpose.CHANGE)
     assert refused(lambda: client.repository.change(SESSION, "s", old, NEW)) is RejectReason.FORM
     assert seen(storage) == before
+
+
+def test_a_letter_needs_no_token(one_client: Client) -> None:
+    """The server makes its password; whoever has it logs in by a token as with any other."""
+    repository = one_client.repository
+    assert repository.issue_letter("nobody") == IssuedLetter(Outcome.UNKNOWN)
+    assert repository.issue_letter("new", lambda: OTHER, register=True).outcome is Outcome.DONE
+    assert one_client.check(OTHER, "new") == MUST_CHANGE
 
 
 def test_one_token_does_not_serve_as_both(one_client: Client) -> None:

@@ -13,6 +13,7 @@ from sealpass.core.contract import E2eeInformation
 from sealpass.core.encrypt import encrypt_password
 from sealpass.core.nonces import Purpose
 from sealpass.core.passwords import Passwords
+from sealpass.service.password_repository import Outcome
 from sealpass.service.policy import (
     MAX_BLOCK_LIST_BYTES,
     MAX_HISTORY,
@@ -20,8 +21,8 @@ from sealpass.service.policy import (
     PasswordPolicy,
     PolicyReason,
 )
-from sealpass.service.repository import Outcome
-from tests.service.repository.conftest import NEW, OLD
+from sealpass.service.repository import DEFAULT_LETTER_LIFETIME, DEFAULT_LOCK_OUT
+from tests.service.repository.conftest import NEW, OLD, OTHER
 from tests.support.sealing import CHEAP
 
 GUIDE = (Path(__file__).resolve().parents[3] / "docs" / "repository.md").read_text(encoding="utf-8")
@@ -53,7 +54,9 @@ def test_the_example_runs(source: str, software_uri: str, tmp_path: Path) -> Non
 
         assert names["log_in_page"]("flow")["profile"] == "sealpass"
         assert log_in(OLD) == "choose a new password"
-        assert names["PLAIN"].change_forced("user-1", NEW) is Outcome.DONE
+        for new, page in (("kurz", "choose another one: too-short"), (NEW, "welcome"), (OTHER, "log in again")):
+            information = names["REPOSITORY"].announce("flow", Purpose.CHANGE)
+            assert names["choose"]("flow", "user-1", encrypt_password(new, information)) == page
         assert log_in(NEW) == "welcome"
         assert log_in(OLD) == log_in(OLD, None) == "wrong name or password, or try again later"
 
@@ -65,5 +68,7 @@ def test_the_tables_name_everything() -> None:
     policy = PasswordPolicy()
     assert f"| {policy.min_length}, {policy.max_length} |" in GUIDE
     assert f"| {policy.history}, at most {MAX_HISTORY} |" in GUIDE
+    assert f"letter_lifetime={DEFAULT_LETTER_LIFETIME / 86400:.0f} * 86400" in GUIDE
+    assert f"reuse_lock_out=LockOut(attempts={DEFAULT_LOCK_OUT.attempts}, seconds={DEFAULT_LOCK_OUT.seconds})" in GUIDE
     assert f"{MAX_PASSWORD_BYTES} bytes" in GUIDE
     assert f"{MAX_BLOCK_LIST_BYTES >> 20} MiB" in GUIDE

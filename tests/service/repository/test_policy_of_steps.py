@@ -8,8 +8,9 @@ from sealpass.core.argon2_hash import Argon2Parameters
 from sealpass.core.errors import ConfigError
 from sealpass.core.nonces import Purpose
 from sealpass.core.passwords import Passwords
+from sealpass.service.password_repository import Outcome
 from sealpass.service.policy import Normalisation, PolicyReason
-from sealpass.service.repository import Outcome, SqlPasswordRepository
+from sealpass.service.repository import SqlPasswordRepository
 from sealpass.service.storage import PasswordStorage
 from tests.service.repository.conftest import (
     NEW,
@@ -52,7 +53,7 @@ def test_the_policy_can_be_off_for_a_step(
     storage: PasswordStorage, repository: SqlPasswordRepository, passwords: Passwords, ring: MemoryRing, step: Purpose
 ) -> None:
     """Explicitly, and for that step only; the password that is there may be set again, but is never empty."""
-    lax = SqlPasswordRepository(storage, passwords, ring, POLICY, policy_off=[step.value])
+    lax = SqlPasswordRepository(storage, passwords, POLICY, policy_off=[step.value])
     assert STEPS[step](lax, OLD) is Outcome.DONE
     assert violated(lambda: STEPS[step](lax, "")) == (PolicyReason.TOO_SHORT,)
     for other in STEPS.keys() - {step}:
@@ -64,7 +65,7 @@ def test_the_policy_can_be_off_for_a_step(
 def test_a_step_that_there_is_not_is_refused(storage: PasswordStorage, passwords: Passwords, ring: MemoryRing) -> None:
     """A slip must not leave the policy on or off unnoticed."""
     with pytest.raises(ConfigError, match="no such step"):
-        SqlPasswordRepository(storage, passwords, ring, POLICY, policy_off=["registration"])
+        SqlPasswordRepository(storage, passwords, POLICY, policy_off=["registration"])
 
 
 def test_one_form_of_a_password_is_stored_and_compared(
@@ -72,7 +73,7 @@ def test_one_form_of_a_password_is_stored_and_compared(
 ) -> None:
     """With a normalisation: all its spellings log in, in every step, and none is a new password."""
     policy = replace(POLICY, normalisation=Normalisation.NFC)
-    repository = SqlPasswordRepository(storage, passwords, ring, policy)
+    repository = SqlPasswordRepository(storage, passwords, policy)
     one, two = "Läufer zum Schluß", "La\u0308ufer zum Schluß"
     assert repository.register("n", two) is Outcome.DONE
     for spelling in (one, two):

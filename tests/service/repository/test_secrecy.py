@@ -23,7 +23,8 @@ def use_everything(repository: SqlPasswordRepository, storage: PasswordStorage, 
     said: list[object] = [repository.register("t", OLD), repository.register("t", NEW)]
     said += [repository.check(subject, password) for subject in ("t", "s", "no", "damaged") for password in (OLD, NEW)]
     said += [repository.change("t", OLD, NEW), repository.change("t", OLD, OTHER), repository.reset("t", OTHER)]
-    said += [repository.admin_set("t", NEW), repository.change_forced("t", f"{OTHER}!"), seen(storage, "t")]
+    said += [repository.admin_set("t", NEW), repository.change_forced("t", f"{OTHER}!", generation=None)]
+    said += [repository.issue_letter("t", lambda: f"{OTHER}?"), repository.check("t", f"{OTHER}?"), seen(storage, "t")]
     new = DeafKey("new-key")
     new.deaf = True
     ring.keys = [new, *ring.keys]
