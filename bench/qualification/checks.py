@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sealpass.bench import distribution
+from sealpass.bench.gate.targets import Target
 from sealpass.bench.qualification.cases.case import Outcome
 from sealpass.bench.qualification.device import Answer, Facts, Subject
 from sealpass.bench.qualification.findings import Finding, Severity
@@ -15,6 +17,7 @@ from sealpass.core.errors import BackendUnavailable, DecryptionFailed, OperatorE
 _CLOCK_ERROR_SECONDS = 1e-6
 """A sleep never ends early; the difference of two readings of a clock may be rounded down."""
 _RIGHT = FailureShape.of(DecryptionFailed())
+_MILLISECOND_NS = 1_000_000
 VALID_TOKENS_AFTER = 8
 
 
@@ -169,3 +172,21 @@ def right_under_load(runs: Sequence[Run]) -> Check:
     else:
         status, detail = Status.PASS, f"{right} of {right} right"
     return Check("D5", "under load every password is the one that was sent", "RFC 7516 §5.2", status, detail)
+
+
+def fast_enough(runs: Sequence[Run], target: Target, slack: float) -> Check:
+    """The best number of threads does the logins of the targets, and the smallest number does them in time."""
+    best = max(run.per_second for run in runs)
+    wanted = max(target.logins_per_s, target.minimum_per_s or 0.0) / slack
+    said = f"{best:.0f}/s of {wanted:.0f}/s wanted"
+    alone = min(runs, key=lambda run: run.threads)
+    slowest = (distribution.summary(alone.latencies) or {}).get("p99_ns")
+    limit = target.p99_ms * slack
+    if slowest is None:
+        status, detail = Status.INCONCLUSIVE, f"{said}; too few operations for a 99th percentile"
+    else:
+        status = Status.PASS if slowest <= limit * _MILLISECOND_NS else Status.FAIL
+        detail = f"{said}; p99 {slowest / _MILLISECOND_NS:.1f} ms of {limit:g} ms allowed"
+    if best < wanted:
+        status = Status.FAIL
+    return Check("T1", "fast enough for the targets", f"[{target.backend}] of the targets", status, detail)

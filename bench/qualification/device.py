@@ -13,7 +13,7 @@ from sealpass.core.algorithms import ENC_BY_JWE_NAME, OAEP_BY_JWE_NAME, ContentE
 from sealpass.core.errors import Error
 from sealpass.core.nonces import MemoryNonceStore, NonceStore
 from sealpass.core.profile import Profile
-from sealpass.core.protocols import DescribesItself, Unwrapper
+from sealpass.core.protocols import DescribesItself, Key, Unwrapper
 
 
 @runtime_checkable
@@ -79,7 +79,7 @@ def _ask(read: Callable[[], Mapping[str, Any]]) -> Facts:
         return Facts(Answer.NO_ANSWER, None, f"the device did not answer: exception {type(error).__name__}")
 
 
-def module_facts(key: Unwrapper) -> Facts:
+def module_facts(key: Key) -> Facts:
     """What the module and token behind a key say of themselves."""
     return _ask(key.describe) if isinstance(key, DescribesItself) else nothing_to_ask("no module is behind such a key")
 
@@ -91,7 +91,7 @@ def key_attributes(key: Unwrapper) -> Facts:
     return _ask(key.attributes)
 
 
-def is_emulated(key: Unwrapper) -> bool:
+def is_emulated(key: Key) -> bool:
     """Whether a stand-in answers for the device."""
     return isinstance(key, MayBeEmulated) and key.is_emulator
 

@@ -16,11 +16,13 @@ from sealpass.bench.qualification.measurement import Plan, Run
 from sealpass.bench.qualification.trial import CaseResult, Status
 from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.profile import Profile
+from sealpass.core.protocols import Key
 from sealpass.core.uri import KeyUri
 
 SCHEMA = "sealpass.qualification/1"
 EMULATOR_NOTE = "emulator: no performance claim"
 SOFTWARE_NOTE = "software token: functional baseline, no performance claim"
+_SOFTWARE_SCHEMES = ("software", "keystore")
 _SOFT_TOKENS = ("softhsm", "softokn", "mozilla", "kryoptic")
 
 
@@ -178,13 +180,13 @@ def _measured(plan: Plan, runs: Sequence[Run] | None, reason: str, note: str | N
 
 
 def _note(evidence: Evidence) -> str | None:
+    return note_on_speed(evidence.subject.key, evidence.module)
+
+
+def note_on_speed(key: Key, module: Facts) -> str | None:
     """What stands beside every figure of speed, where these say nothing about a device."""
-    if is_emulated(evidence.subject.key):
+    if is_emulated(key):
         return EMULATOR_NOTE
-    return SOFTWARE_NOTE if _is_software(evidence) else None
-
-
-def _is_software(evidence: Evidence) -> bool:
-    facts = " ".join((evidence.module.values or {}).values()).lower()
-    software_key = evidence.subject.key.capabilities.mode is UnwrapMode.SOFTWARE
-    return software_key or any(name in facts for name in _SOFT_TOKENS)
+    facts = " ".join((module.values or {}).values()).lower()
+    in_memory = key.capabilities.mode is UnwrapMode.SOFTWARE or key.uri.scheme in _SOFTWARE_SCHEMES
+    return SOFTWARE_NOTE if in_memory or any(name in facts for name in _SOFT_TOKENS) else None

@@ -10,6 +10,7 @@ from typing import Any
 
 from sealpass.backends.registry import open_key
 from sealpass.bench import distribution, fingerprint
+from sealpass.bench.gate.targets import Targets
 from sealpass.bench.qualification import capability, checks, findings
 from sealpass.bench.qualification.checks import FloorReading
 from sealpass.bench.qualification.device import Subject, is_emulated, key_attributes, module_facts
@@ -60,6 +61,8 @@ class Options:
     """For a URI: seconds after which failures are released; None = the backend's own default."""
     allow_software: bool = False
     """Also pass a key that is in the memory of this process: for development only."""
+    targets: Targets | None = None
+    """How fast the key has to be, besides what it has to do."""
     nonces: Callable[[], NonceStore] = field(default=MemoryNonceStore)
     """Makes the nonce store that the cases use; give your own to qualify it along with the key."""
 
@@ -144,7 +147,7 @@ def _collect(key: Unwrapper, settings: Settings, options: Options, progress: Pro
         checks=[honest, checks.attributes_read(attributes)],
     )
     if unsupported is None:
-        _try(evidence, progress)
+        _try(evidence, options.targets, progress)
     else:
         reason = "the key does not do the profile"
         evidence.cases = [CaseResult(case, Status.NOT_SUPPORTED, reason=reason) for case in all_cases(subject)]
@@ -162,7 +165,7 @@ def _subject(key: Unwrapper, profile: Profile, options: Options) -> tuple[Subjec
     return Subject(key, profile, alg, enc, options.nonces()), None
 
 
-def _try(evidence: Evidence, progress: Progress) -> None:
+def _try(evidence: Evidence, targets: Targets | None, progress: Progress) -> None:
     """Everything that needs the profile to be supported."""
     subject, floor = evidence.subject, evidence.subject.key.failure_floor
     cases = list(all_cases(subject))
@@ -187,3 +190,6 @@ def _try(evidence: Evidence, progress: Progress) -> None:
         progress(Step("speed", 0, len(plan.threads)))
         evidence.runs = measure(subject, plan, lambda done: progress(Step("speed", done, len(plan.threads))))
         evidence.checks.append(checks.right_under_load(evidence.runs))
+        if targets is not None:
+            target = targets.of(subject.key.uri.scheme)
+            evidence.checks.append(checks.fast_enough(evidence.runs, target, targets.slack))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several threads at the same moment on one key."""
 
+import queue
 import threading
 from collections.abc import Callable, Sequence
 
@@ -16,19 +17,30 @@ def run_together(tasks: Sequence[Callable[[], None]], stop: Callable[[], None] =
     that is closed while a thread is inside its module can take the process with it.
     """
     start = threading.Barrier(len(tasks))
+    ended: list[None] = []
+    bell: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def begin(task: Callable[[], None]) -> None:
-        start.wait()
-        task()
+        try:
+            start.wait()
+            task()
+        finally:
+            ended.append(None)
+            bell.put(None)
+
+    def wait() -> None:
+        # Not Thread.join() alone: once an interrupt has come out of it, Python before 3.13 takes the thread for ended.
+        while len(ended) < len(tasks):
+            bell.get()
+        for thread in threads:
+            thread.join()
 
     threads = [threading.Thread(target=begin, args=(task,), daemon=True) for task in tasks]
     for thread in threads:
         thread.start()
     try:
-        for thread in threads:
-            thread.join()
+        wait()
     except BaseException:
         stop()
-        for thread in threads:
-            thread.join()
+        wait()
         raise

@@ -15,8 +15,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+from tools.speed_tables.distributed import rotation_on_workers
+from tools.speed_tables.harness import harness
 from tools.speed_tables.kms import keys_in_kms
 from tools.speed_tables.memory import keys_in_stores, tokens_in_software
+from tools.speed_tables.records import stored_records
+from tools.speed_tables.rotation import rotations
 from tools.speed_tables.tokens import tokens_in_devices
 from tools.speed_tables.workload import ROOT, STATE
 
@@ -47,6 +51,10 @@ PARTS: dict[str, Callable[[int, int], Iterator[str]]] = {
     "pkcs11": tokens_in_devices,
     "keystore": keys_in_stores,
     "awskms": keys_in_kms,
+    "records": stored_records,
+    "rotation": rotations,
+    "distributed": rotation_on_workers,
+    "harness": harness,
     "start": lambda _rounds, _block: iter([start_up(15)]),
 }
 

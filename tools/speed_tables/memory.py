@@ -73,12 +73,15 @@ def tokens_in_software(rounds: int, block: int) -> Iterator[str]:
         yield table("Software key, RSA-OAEP-256", measure(cases, rounds=rounds, block=block), next(iter(cases)))
 
 
-def _store_uri(path: Path, alias: str) -> str:
+def store_uri(path: Path, alias: str, key_id: str | None = None) -> str:
+    """The URI of an entry; a secret key has the id that it is given."""
     os.environ["BENCH_STORE_PASSWORD"] = STORE_PASSWORD
-    return f"keystore:path={path};alias={alias}?store-pass-source=env:BENCH_STORE_PASSWORD"
+    named = f"path={path};alias={alias}" + (f";key-id={key_id}" if key_id else "")
+    return f"keystore:{named}?store-pass-source=env:BENCH_STORE_PASSWORD"
 
 
-def _keytool(*arguments: str) -> None:
+def keytool(*arguments: str) -> None:
+    """Run it on a store that is made for measuring."""
     command = ["keytool", *arguments, "-storepass", STORE_PASSWORD]
     subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - made-up password, our own arguments
 
@@ -95,7 +98,7 @@ def keys_in_stores(rounds: int, block: int) -> Iterator[str]:
     )
     with ExitStack() as stack:
         key = as_unwrapper(stack.enter_context(open_key(uri)))
-        stored = as_unwrapper(stack.enter_context(open_key(_store_uri(store, "bench"))))
+        stored = as_unwrapper(stack.enter_context(open_key(store_uri(store, "bench"))))
         assert key.key_id == stored.key_id
         work = Workload(stack.enter_context(KeyRing(uri)), 400)
         cases: dict[str, Operation] = {
@@ -113,13 +116,13 @@ def keys_in_stores(rounds: int, block: int) -> Iterator[str]:
     for path, count in ((one, 1), (twenty, 20)):
         if not path.exists():
             for number in range(count):
-                _keytool(
+                keytool(
                     "-genkeypair", "-alias", f"key-{number}", "-keyalg", "RSA", "-keysize", "2048",
                     "-dname", "CN=bench", "-keystore", str(path), "-storetype", "JCEKS",
                 )  # fmt: skip
 
     def opening(path: Path) -> Operation:
-        return lambda _number: open_key(_store_uri(path, "key-0")).close()
+        return lambda _number: open_key(store_uri(path, "key-0")).close()
 
     opened = {"a JCEKS of one entry": opening(one), "a JCEKS of 20 entries, for one alias": opening(twenty)}
     yield table(

@@ -11,6 +11,7 @@ COMPLETION_VARIABLE = "_SEALPASS_COMPLETE"
 
 COMMANDS = {
     "qualify": Entry("sealpass.cli.qualify", "Qualify a device for unwrapping passwords."),
+    "bench": Entry("sealpass.cli.bench", "Measure the speed of keys."),
     "doctor": Entry("sealpass.cli.doctor", "Open a key and say what it can do."),
     "backends": Entry("sealpass.cli.backends", "Show which devices this version works with, and how."),
     "keys": Entry("sealpass.cli.keys", "Make, import, list and publish keys."),
@@ -18,6 +19,9 @@ COMMANDS = {
     "unwrap": Entry("sealpass.cli.unwrap", "Take the password out of a token, offline."),
     "hash": Entry("sealpass.cli.hash", "Hash a password and seal the hash: print its record."),
     "verify": Entry("sealpass.cli.verify", "Check a password against its record."),
+    "config": Entry(
+        "sealpass.cli.config", "Check the configuration of a password service, or print its schema.", extra="service"
+    ),
     "db": Entry("sealpass.cli.db", "Make and check the tables of the password database.", extra="service"),
     "records": Entry(
         "sealpass.cli.records",
