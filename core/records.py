@@ -77,6 +77,8 @@ def _header_fields(header: bytes) -> tuple[str, str]:
 
 def key_and_algorithm(text: str) -> tuple[str, str]:
     """What the header of a record names, and nothing else of it read; raises RecordRefused(form)."""
+    if not text.isascii():  # an encoder's error would hold the text
+        raise _not_a_record()
     try:
         return _header_fields(text.rsplit("$", 2)[0].encode("ascii"))
     except ValueError:

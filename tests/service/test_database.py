@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, select, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, event, select, text
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from sealpass.core.errors import BackendUnavailable, ConfigError, MissingDependency, OperatorError
 from sealpass.service.database import Database, database_url
@@ -255,6 +255,22 @@ def test_the_library_hides_values_even_where_its_error_is_read(database: Databas
     with database.engine.connect() as connection, pytest.raises(SQLAlchemyError) as caught:
         connection.execute(text("SELECT :secret FROM no_such_table"), {"secret": SECRET})
     assert SECRET not in str(caught.value)
+
+
+def test_an_interruption_that_spoils_the_connection_is_still_one(database: Database) -> None:
+    """Ctrl-C in the middle of a driver's call may leave a connection that cannot even be rolled back."""
+
+    def work(connection: Connection) -> None:
+        connection.execute(text("SELECT 1"))
+
+        @event.listens_for(connection, "rollback")
+        def fail(_connection: Connection) -> None:
+            raise ProgrammingError("ROLLBACK", None, Exception("another command is in progress"))
+
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        database.read(work)
 
 
 def test_work_that_fails_leaves_nothing(database: Database) -> None:

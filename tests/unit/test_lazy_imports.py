@@ -16,6 +16,7 @@ HEAVY = (
     "cryptography",
     "hdrh",
     "jks",
+    "jsonschema",
     "jwcrypto",
     "pkcs11",
     "psycopg",

@@ -118,6 +118,23 @@ def test_the_binding_is_the_published_one() -> None:
     assert Record("key-1", key.seal(b"hash", aad)).open(key, bound_to("Zoë-1", "letter")) == b"hash"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no header",
+        "$sealpass$v=1$k=a$a=A256GCM$ñ$b",
+        "ñ$sealpass$v=1$k=ñ$a=A256GCM$a$b",
+        "$sealpass$v=2$k=a$a=A256GCM$a$b",
+    ],
+)
+def test_a_header_that_cannot_be_read_is_refused_without_the_text(text: str) -> None:
+    """Also where only the header is looked at, and not in the context of the error either."""
+    with pytest.raises(RecordRefused) as caught:
+        records.key_and_algorithm(text)
+    assert caught.value.problem is RecordProblem.FORM
+    assert caught.value.__context__ is None or text not in repr(caught.value.__context__)
+
+
 def test_what_is_sealed_opens_with_the_same_binding_only() -> None:
     """Another subject or use is another binding."""
     key = CountedKey()

@@ -49,6 +49,14 @@ _WRITE = "sealpass_write"
 T = TypeVar("T")
 
 
+def _interruption(error: BaseException) -> BaseException | None:
+    """The Ctrl-C or exit that ``error`` followed: a driver that it hit in the middle may be unable to roll back."""
+    context = error.__context__
+    while isinstance(context, Exception):
+        context = context.__context__
+    return context
+
+
 def database_url(source: str) -> URL:
     """The URL that ``source`` is, or that ``env:NAME`` or ``file:PATH`` holds; raises ConfigError without it.
 
@@ -202,6 +210,8 @@ class Database:
                 connection.commit()
                 return answer
         except SQLAlchemyError as error:
+            if (interruption := _interruption(error)) is not None:
+                raise interruption from None
             failure = operator_error(error)
         except UnicodeEncodeError:  # it holds the text
             failure = ConfigError("a value for the database is not Unicode text")
