@@ -31,8 +31,10 @@ run-kms: set-up ## qualify a key in an emulator of AWS KMS, under two profiles; 
 bench: set-up ## measure beside the bare calls and the peers; tables for docs/performance.md
 	@$(IN_VENV) tools.speed_tables
 
-proof: set-up ## keep the soft tokens busy for long (15 min): wrong results, leftovers, growth
+proof: set-up ## planted effects in real time: rotations killed (1 min), soft tokens kept busy (15 min), the gate (90 min)
+	@$(IN_VENV) tools.rotation_proof
 	@$(VENV)/bin/python tools/soak
+	@$(IN_VENV) tools.prove_gate
 
 test: set-up ## run all tests, in parallel
 	@$(IN_VENV) pytest --numprocesses auto $(if $(TESTS),--exitfirst -k '$(TESTS)')
@@ -41,7 +43,7 @@ check: set-up ## lint, formatting, types, layers, and whether README and --help 
 	@$(IN_VENV) ruff check
 	@$(IN_VENV) ruff format --check
 	@$(IN_VENV) mypy
-	@$(IN_VENV) mypy tests tools/check-readme tools/kms-emulator tools/run-qualification tools/soak tools/speed_tables
+	@$(IN_VENV) mypy tests tools/check-readme tools/kms-emulator tools/prove_gate tools/run-qualification tools/rotation_proof.py tools/soak tools/speed_tables
 	@$(VENV)/bin/lint-imports --no-logo
 	@$(VENV)/bin/python tools/check-readme
 

@@ -51,6 +51,10 @@ class Evidence:
     warm_up: WarmUp | None = None
     began: datetime | None = None
     machine: dict[str, Any] | None = None
+    settings: Settings | None = None
+    """Its own, where they are not those of the run: of a rate that was searched for."""
+    objective: dict[str, Any] | None = None
+    """What the search for a rate found, as an entry of ``objectives``."""
     algorithms: dict[str, str] | None = None
 
 
@@ -72,6 +76,7 @@ def device_entry(key: Key) -> dict[str, Any]:
 
 def measurement(evidence: Evidence, settings: Settings, device: Device) -> dict[str, Any]:
     """One entry of ``measurements``."""
+    settings = evidence.settings or settings
     cell, taken = evidence.cell, [one for one in evidence.results if isinstance(one, Taken)]
     lost = [one for one in evidence.results if isinstance(one, Lost)]
     load, axes = _load(settings, taken), cell.axes(device)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """When the warm-up is over: windows are measured and thrown away until what is left of them has no transient.
 
-The rule is MSER: of a series, cut off so much of its begin that the standard error of the mean of the rest is least; if
-that is half of it or more, there is no steady state yet (White, "An effective truncation heuristic for bias reduction in
-simulation output", Simulation 69(6), 1997; best of five in White, Cobb and Spratt, "A comparison of five steady-state
-truncation heuristics for simulation", Winter Simulation Conference 2000). A value of the series is here the median of a
-window, because one descheduled call would rule its mean. And what is left must show no trend (Mann and Kendall's test):
-half of a slow decay has less variance than all of it, and is no steady state.
+The rule is MSER: of a series, cut off so much of its begin that the standard error of the mean of the rest is least;
+if that is half of it or more, there is no steady state yet (White, "An effective truncation heuristic for bias
+reduction in simulation output", Simulation 69(6), 1997; White, Cobb and Spratt, "A comparison of five steady-state
+truncation heuristics for simulation", Winter Simulation Conference 2000). A value of the series is here the median of
+a window, because one descheduled call would rule its mean. And what is left must show no trend (Mann and Kendall's
+test): half of a slow decay has less variance than all of it, and is no steady state.
 """
 
 import math

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a series of numbers changed: tests that look at ranks, and so know no distribution.
 
-- a trend: Mann, "Nonparametric tests against trend", Econometrica 13, 1945, and Kendall's variance with ties; its size is
-  the slope of Theil and Sen.
+- a trend: Mann, "Nonparametric tests against trend", Econometrica 13, 1945, and Kendall's variance with ties; its size
+  is the slope of Theil and Sen.
 - a step: the greatest standardised rank sum over all places where the series can be cut (Pettitt, "A non-parametric
   approach to the change-point problem", Applied Statistics 28(2), 1979, who weighs the places otherwise), and how often
   the same numbers in a random order have one as great.
@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-_ORDERS = 1999
+_ORDERS = 999
 _ENOUGH = 10
-"""Orders with one as great: then it is clear (Besag and Clifford, "Sequential Monte Carlo p-values", Biometrika 78, 1991)."""
+"""Orders with one as great; then it is clear (Besag and Clifford, "Sequential Monte Carlo p-values", 1991)."""
 _SIDE = 3
 """Values on each side of a step, at least."""
 

@@ -3,11 +3,12 @@
 
     X(N) = lambda N / (1 + sigma (N - 1) + kappa N (N - 1))
 
-It is fitted by least squares of relative errors, with no coefficient below 0. lambda is the rate of one, sigma contention (what waits for one another), kappa coherency (what grows with every pair).
-Throughput is greatest at sqrt((1 - sigma) / kappa): Gunther, "Guerrilla Capacity Planning", Springer 2007, chapter 4.
+It is fitted by least squares of relative errors, with no coefficient below 0. lambda is the rate of one, sigma
+contention (what waits for one another), kappa coherency (what grows with every pair). Throughput is greatest at
+sqrt((1 - sigma) / kappa): Gunther, "Guerrilla Capacity Planning", Springer 2007, chapter 4.
 
-Intervals are of a parametric bootstrap. Its errors are relative, as large as what is left after the fit, and the size of
-that is itself drawn anew each time (chi square), because few points know it badly; it is never taken below 0.5 %.
+Intervals are of a parametric bootstrap. Its errors are relative, as large as what is left after the fit, and the size
+of that is itself drawn anew each time (chi square), because few points know it badly; it is at least 0.5 %.
 """
 
 import math
@@ -24,6 +25,7 @@ ENOUGH = 0.95
 """More than the smallest number with this part of the greatest throughput is not worth it."""
 POOR_FIT = 0.1
 """A point that lies farther from the curve: the device follows another law."""
+_LITTLE = 100 * (1 / ENOUGH - 1)
 _RESAMPLES = 1000
 _LEAST_ERROR = 0.005
 _PARAMETERS = 3
@@ -71,7 +73,7 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The law of one device. ``peak`` and ``peak_per_s`` are None where the peak lies too far from what was measured."""
+    """The law of one device. ``peak`` and ``peak_per_s`` are None where the peak lies too far beyond the points."""
 
     curve: Curve
     coefficients: Mapping[str, Interval]
@@ -82,6 +84,11 @@ class Fit:
     """How far a point is from the curve at most, as a part of it."""
     greatest: int
     """Number that was measured."""
+
+    @property
+    def is_poor(self) -> bool:
+        """Whether the device follows another law."""
+        return self.farthest_point > POOR_FIT
 
     def to_dict(self) -> dict[str, Any]:
         """The ``usl`` of a result document."""
@@ -142,7 +149,9 @@ def _described(curve: Curve, curves: Sequence[Curve], greatest: int, farthest_po
         tail = (1 - _CONFIDENCE) / 2
         low, high = values[int(tail * len(values))], values[math.ceil((1 - tail) * len(values)) - 1]
         value = of(curve)
-        return Interval(_rounded(value), _rounded(min(low, value)), _rounded(max(high, value)) if high < limit else None)
+        return Interval(
+            _rounded(value), _rounded(min(low, value)), _rounded(max(high, value)) if high < limit else None
+        )
 
     is_near = curve.peak <= most
     return Fit(
@@ -169,29 +178,23 @@ def advice(found: Fit | str, points: Sequence[Point], axis: str) -> str | None:
     known = [point for point in points if point.throughput_per_s > 0]
     if not known:
         return None
-    if isinstance(found, str) or found.farthest_point > POOR_FIT:
+    if isinstance(found, str) or found.is_poor:
         return _measured_advice(known, axis)
     use, most = int(found.use.value), FARTHEST * found.greatest
     low, high = found.use.low, found.use.high
-    text = f"use {_count(use, axis)}: 95 % interval {low:.0f} to {high:.0f}; more {_gain(found)}"
+    text = f"use {_count(use, axis)}: 95 % interval {low:.0f} to {high:.0f}; more would add less than {_LITTLE:.0f} %"
     if found.peak is not None:
-        return f"{text}, and beyond {found.peak.value:.0f} throughput falls" + _not_measured(use, found.greatest)
-    return f"{text} up to {most}, and nothing is said about more than twice what was measured" + _not_measured(
-        use, found.greatest
-    )
-
-
-def _gain(found: Fit) -> str:
-    return f"would add less than {100 * (1 / ENOUGH - 1):.0f} % of throughput"
+        text = f"{text}, and beyond {found.peak.value:.0f} throughput falls"
+    else:
+        text = f"{text} up to {most}, and nothing is said about more than twice what was measured"
+    if use > found.greatest:
+        text = f"{text}; the greatest number measured is {found.greatest}: measure {use} before you rely on it"
+    return text
 
 
 def _count(number: int, axis: str) -> str:
     singular = {"processes": "process"}.get(axis, axis.removesuffix("s"))
     return f"{number} {singular if number == 1 else axis}"
-
-
-def _not_measured(use: int, greatest: int) -> str:
-    return f"; the greatest number measured is {greatest}: measure up to {use} before you rely on it" * (use > greatest)
 
 
 def _measured_advice(points: Sequence[Point], axis: str) -> str:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 NOT_MEASURED = "-"
+SPEED = "Speed"
+"""How the title of the section with the figures of speed begins."""
 _NONE_TRIED = "None was tried."
 _NANOSECONDS_PER_MS = 1_000_000
 _PARTS = {
@@ -62,7 +64,8 @@ def printable(value: object) -> str:
     return "".join(character if character.isprintable() else "\ufffd" for character in str(value))
 
 
-def _row(*values: object) -> list[str]:
+def cells(*values: object) -> list[str]:
+    """A row of a table."""
     return [printable(value) for value in values]
 
 
@@ -121,7 +124,7 @@ def full(document: Document) -> Iterator[Section]:
     yield verdict_section(document)
     yield _key(document)
     yield _module(document)
-    yield _host(document)
+    yield host_section(document)
     yield _capabilities(document)
     yield _attributes(document)
     yield _findings(document)
@@ -133,7 +136,7 @@ def full(document: Document) -> Iterator[Section]:
         "Not covered",
         ["Entries of the catalogue for which a qualification has no case."],
         ("entry", "why"),
-        [_row(entry["id"], entry["reason"]) for entry in document["not_covered"]],
+        [cells(entry["id"], entry["reason"]) for entry in document["not_covered"]],
     )
 
 
@@ -146,17 +149,17 @@ def _key(document: Document) -> Section:
         "Key",
         headers=("", ""),
         rows=[
-            _row("URI", key["uri"]),
-            _row("key id", key["id"]),
-            _row("kind", None if key["bits"] is None else f"RSA-{key['bits']}"),
-            _row("unwrap mode", key["mode"]),
-            _row("modes that may pass", ", ".join(settings["allowed_modes"])),
-            _row("failure floor", "the device's default" if floor is None else f"{floor * 1000:g} ms, as asked for"),
-            _row("profile", settings["profile"] + (" with SHA-1 allowed" if settings["allow_sha1"] else "")),
-            *([_row("AES-GCM", _aes_gcm(settings))] if "kms_aad" in settings else []),
-            _row("qualified with", algorithms),
-            _row("when", f"{document['started']}, {document['duration_s']:.1f} s"),
-            _row("by", f"{document['tool']['name']} {document['tool']['version']}"),
+            cells("URI", key["uri"]),
+            cells("key id", key["id"]),
+            cells("kind", None if key["bits"] is None else f"RSA-{key['bits']}"),
+            cells("unwrap mode", key["mode"]),
+            cells("modes that may pass", ", ".join(settings["allowed_modes"])),
+            cells("failure floor", "the device's default" if floor is None else f"{floor * 1000:g} ms, as asked for"),
+            cells("profile", settings["profile"] + (" with SHA-1 allowed" if settings["allow_sha1"] else "")),
+            *([cells("AES-GCM", _aes_gcm(settings))] if "kms_aad" in settings else []),
+            cells("qualified with", algorithms),
+            cells("when", f"{document['started']}, {document['duration_s']:.1f} s"),
+            cells("by", f"{document['tool']['name']} {document['tool']['version']}"),
         ],
     )
 
@@ -166,22 +169,23 @@ def _aes_gcm(settings: Mapping[str, Any]) -> str:
     return f"keys of {settings['kms_key_bits']} bits; {forms[settings['kms_aad']]} as additional data"
 
 
-def _facts(section: str, facts: Mapping[str, Any]) -> Section:
+def fact_section(section: str, facts: Mapping[str, Any]) -> Section:
+    """What was read from the device, or why it was not."""
     if facts["values"] is None:
         return Section(section, [f"Not available: {printable(facts['reason'])}."])
-    return Section(section, headers=("", ""), rows=[_row(name, value) for name, value in facts["values"].items()])
+    return Section(section, headers=("", ""), rows=[cells(name, value) for name, value in facts["values"].items()])
 
 
 def _module(document: Document) -> Section:
-    return _facts("Module and token", document["module"])
+    return fact_section("Module and token", document["module"])
 
 
 def _attributes(document: Document) -> Section:
     facts = document["attributes"]
     if facts["values"] is None:
-        return _facts("Key attributes", facts)
+        return fact_section("Key attributes", facts)
     shown = dict(_attribute(name, value) for name, value in facts["values"].items())
-    return _facts("Key attributes", {**facts, "values": shown})
+    return fact_section("Key attributes", {**facts, "values": shown})
 
 
 def _attribute(name: str, value: Any) -> tuple[str, Any]:
@@ -191,11 +195,12 @@ def _attribute(name: str, value: Any) -> tuple[str, Any]:
     return label, words[value]
 
 
-def _host(document: Document) -> Section:
+def host_section(document: Document) -> Section:
+    """The machine that it ran on."""
     rows = []
     for name, value in document["host"].items():
         shown = " ".join(f"{load:.2f}" for load in value) if isinstance(value, list) else value
-        rows.append(_row(name.replace("_", " "), shown))
+        rows.append(cells(name.replace("_", " "), shown))
     return Section("Host", headers=("", ""), rows=rows)
 
 
@@ -204,7 +209,7 @@ def _capabilities(document: Document) -> Section:
     if found["status"] == "not-tried":
         return Section("Capabilities", [f"Not tried: {printable(found['reason'])}."])
     rows = [
-        _row(name, entry["name"], entry["jwe_name"], entry["declared"], entry["tried"])
+        cells(name, entry["name"], entry["jwe_name"], entry["declared"], entry["tried"])
         for kind, name in (("oaep", "unwrap"), ("content", "content"))
         for entry in found[kind]
     ]
@@ -214,7 +219,7 @@ def _capabilities(document: Document) -> Section:
 def _findings(document: Document) -> Section:
     if document["capabilities"]["status"] == "not-tried":
         return Section("Findings", ["Not judged: the key was not looked at."])
-    rows = [_row(entry["severity"], entry["text"], entry["advice"]) for entry in document["findings"]]
+    rows = [cells(entry["severity"], entry["text"], entry["advice"]) for entry in document["findings"]]
     if not rows:
         return Section("Findings", ["None."])
     return Section("Findings", headers=("severity", "finding", "what to do"), rows=rows)
@@ -235,7 +240,7 @@ def _case_counts(document: Document) -> Section:
         "Contract cases by part",
         [f"{total.total()} cases: {words}."],
         ("part", "", "passed", "of"),
-        [_row(part, what, passed[part], total[part]) for part, what in _PARTS.items() if total[part]],
+        [cells(part, what, passed[part], total[part]) for part, what in _PARTS.items() if total[part]],
         numbers=frozenset((2, 3)),
     )
 
@@ -255,7 +260,7 @@ def _cases(name: str, cases: Sequence[Mapping[str, Any]]) -> Section:
         headers=("id", "case", "reference", "expected", "observed", "status"),
         rows=[
             [
-                *_row(case["id"], case["title"], case["reference"]),
+                *cells(case["id"], case["title"], case["reference"]),
                 _outcome(case["expected"]),
                 printable(case["reason"]) if case["observed"] is None else _outcome(case["observed"]),
                 printable(case["status"]),
@@ -275,7 +280,7 @@ def _place(case: Mapping[str, Any]) -> tuple[int, int, str]:
 def _checks(document: Document) -> Section:
     if not document["checks"]:
         return Section("Checks across all cases", [_NONE_TRIED])
-    rows = [_row(check["id"], check["title"], check["detail"], check["status"]) for check in document["checks"]]
+    rows = [cells(check["id"], check["title"], check["detail"], check["status"]) for check in document["checks"]]
     notes = []
     floor = document["failure_floor"]
     if floor is not None:
@@ -286,13 +291,14 @@ def _checks(document: Document) -> Section:
     return Section("Checks across all cases", notes, ("id", "check", "detail", "status"), rows)
 
 
-def _milliseconds(nanoseconds: int | None) -> str:
+def milliseconds(nanoseconds: int | None) -> str:
+    """Nanoseconds as milliseconds, to the microsecond."""
     return NOT_MEASURED if nanoseconds is None else f"{nanoseconds / _NANOSECONDS_PER_MS:.3f}"
 
 
 def _speed(document: Document) -> Section:
     measurement = document["measurement"]
-    heading = f"Speed ({printable(measurement['note'])})" if measurement["note"] else "Speed"
+    heading = f"{SPEED} ({printable(measurement['note'])})" if measurement["note"] else SPEED
     if measurement["runs"] is None:
         return Section(heading, [f"Not measured: {printable(measurement['reason'])}."])
     rows = []
@@ -300,10 +306,10 @@ def _speed(document: Document) -> Section:
         latency = run["latency"] or {}
         errors = ", ".join(f"{count} {code}" for code, count in run["errors"].items()) or "none"
         rows.append(
-            _row(
+            cells(
                 run["threads"],
                 f"{run['throughput_per_s']:.0f}",
-                *(_milliseconds(latency.get(name)) for name in ("p50_ns", "p90_ns", "p99_ns", "max_ns")),
+                *(milliseconds(latency.get(name)) for name in ("p50_ns", "p90_ns", "p99_ns", "max_ns")),
                 run["verified"],
                 errors,
             )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The short report for a terminal."""
 
+from collections.abc import Iterable
 from io import StringIO
 
 from rich.console import Console
@@ -24,14 +25,25 @@ _STYLES = {
 
 
 def render(document: Document, *, width: int = UNFOLDED, color: bool = False) -> str:
-    """The report, folded to ``width`` columns; ends with a newline."""
+    """The report on a qualification, folded to ``width`` columns; ends with a newline."""
+    headline = Text(outline.title(document), style=_STYLES[document["verdict"]["verdict"]])
+    return _render(outline.summary(document), headline, width=width, color=color)
+
+
+def render_sections(sections: Iterable[Section], *, width: int = UNFOLDED, color: bool = False) -> str:
+    """Any sections; as :func:`render`."""
+    return _render(sections, None, width=width, color=color)
+
+
+def _render(sections: Iterable[Section], headline: Text | None, *, width: int, color: bool) -> str:
     buffer = StringIO()
     console = Console(
         file=buffer, width=width, force_terminal=color, color_system="standard" if color else None, highlight=False
     )
-    for section in outline.summary(document):
+    for section in sections:
         _print(console, section)
-    console.print(Text(outline.title(document), style=_STYLES[document["verdict"]["verdict"]]), soft_wrap=True)
+    if headline is not None:
+        console.print(headline, soft_wrap=True)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 

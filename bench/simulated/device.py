@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a simulated device behaves, and what there is to find out about it.
 
-Either it has ``servers`` that take calls in the order in which they come, as an HSM with so many cores does. Or it takes
-all at once, and each slows the others by contention and coherency: then its throughput in a closed loop is exactly the
-Universal Scalability Law (Gunther, "A General Theory of Computational Scalability Based on Rational Functions", 2008).
+Either it has ``servers`` that take calls in the order in which they come, as an HSM with so many cores does. Or it
+takes all at once, and each slows the others by contention and coherency: then its throughput in a closed loop is
+exactly the Universal Scalability Law (Gunther, "A General Theory of Computational Scalability Based on Rational
+Functions", 2008).
 """
 
 import math
@@ -62,7 +63,7 @@ class Device:
             return min(clients, self.servers) / self.service_s
         return clients / (self.service_s * self.slowdown(clients))
 
-    def slowdown(self, in_flight: int) -> float:
+    def slowdown(self, in_flight: float) -> float:
         """How much longer a call takes with so many in flight, itself included."""
         return 1 + self.contention * (in_flight - 1) + self.coherency * in_flight * (in_flight - 1)
 

@@ -31,6 +31,7 @@ class VirtualCrew:
 
     def measure(self, seconds: float, rate: Rate | None, watch: Watch | None = None) -> "list[Taken | Lost]":
         """One window, as :meth:`sealpass.bench.load.processes.Crew.measure`; nobody watches."""
+        del watch
         begin, end = self.now_ns, self.now_ns + int(seconds * NANOSECONDS)
         share = Share(began=begin, finished=begin if rate is None else end)
         calls = _Calls(self._device, self._draw, begin, share)

@@ -90,6 +90,7 @@ def test_a_pass_prints_a_table_and_writes_two_files(run: Run, tmp_path: Path, ke
     assert re.search(r"^PASS(: |, with )", result.output, re.MULTILINE)
     assert f"report: {out}/software-good-{key_id}-sealpass.json\n" in result.output
     assert sorted(path.name for path in out.iterdir()) == [
+        f"software-good-{key_id}-sealpass.html",
         f"software-good-{key_id}-sealpass.json",
         f"software-good-{key_id}-sealpass.md",
     ]
@@ -97,6 +98,8 @@ def test_a_pass_prints_a_table_and_writes_two_files(run: Run, tmp_path: Path, ke
     assert document["schema"] == "sealpass.qualification/1"
     assert document["verdict"]["verdict"] == "pass"
     assert (out / f"software-good-{key_id}-sealpass.md").read_text(encoding="utf-8").startswith("# PASS")
+    page = (out / f"software-good-{key_id}-sealpass.html").read_text(encoding="utf-8")
+    assert "<title>PASS" in page
 
 
 def test_progress_is_a_line_a_stage_on_standard_error(run: Run) -> None:
@@ -170,8 +173,10 @@ def test_several_keys_have_one_verdict_and_files_each(run: Run, opened: Opened, 
     assert result.status == 1
     assert result.output.rstrip().endswith("FAIL: all 2 keys together")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"software-key-{key_id}-sealpass-2.html",
         f"software-key-{key_id}-sealpass-2.json",
         f"software-key-{key_id}-sealpass-2.md",
+        f"software-key-{key_id}-sealpass.html",
         f"software-key-{key_id}-sealpass.json",
         f"software-key-{key_id}-sealpass.md",
     ]
@@ -236,6 +241,7 @@ def test_json_is_one_object_on_standard_output(run: Run, tmp_path: Path, key_id:
     assert [Path(path).name for path in key["reports"].values()] == [
         f"software-good-{key_id}-sealpass.json",
         f"software-good-{key_id}-sealpass.md",
+        f"software-good-{key_id}-sealpass.html",
     ]
     assert key["document"] == json.loads(Path(key["reports"]["json"]).read_text(encoding="utf-8"))
     assert [json.loads(line)["info"]["message"] for line in result.words.splitlines()][1:] == [
@@ -311,7 +317,7 @@ def test_a_key_that_is_too_short_fails(run: Run, opened: Opened, tmp_path: Path)
     result = run(["software:path=short.pem", "--out", str(tmp_path)])
     assert result.status == 1
     assert "not supported: the RSA key has 1024 bits" in result.output
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 GONE = BackendUnavailable("CKR_DEVICE_REMOVED", retryable=True)

@@ -70,7 +70,7 @@ def test_neither_pin_nor_password_leaves_the_command(
     assert len(made) > FEWEST
     captured = capfdbinary.readouterr()
     texts = [captured.out.decode(), captured.err.decode(), *(path.read_text() for path in tmp_path.iterdir())]
-    assert len(texts) == 4
+    assert len(texts) == 5
     pins = {softhsm2.pin, (softhsm2.directory / "so-pin").read_text().strip()}
     assert min(map(len, pins)) >= _TELLING
     assert told(pins | made, *texts) == []

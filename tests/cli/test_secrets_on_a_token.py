@@ -130,6 +130,6 @@ def test_a_qualification_shows_no_pin(session: Session) -> None:
     key = session.run("keys", "create", session.key("native"), **session.config).text
     ran = session.run("--debug", "qualify", "--quick", "--allow-sha1", key, "--out", "reports", **session.config)
     assert session.check(ran).status == 0
-    assert len(list((session.directory / "reports").iterdir())) == 2
+    assert len(list((session.directory / "reports").iterdir())) == 3
     session(2, "qualify", session.key("missing"), "--out", "reports")
     session.check_files()

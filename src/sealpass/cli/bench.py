@@ -13,6 +13,7 @@ COMMANDS = {
         "Say whether B is slower than A: two keys, modules, configurations or installations.",
     ),
     "merge": Entry("sealpass.cli.bench_merge", "Merge the results of several processes or machines."),
+    "report": Entry("sealpass.cli.bench_report", "Make a page of result files, with plots."),
 }
 
 

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 import click
 
-from sealpass.bench.load import run as load_run
 from sealpass.bench.load.operations import Name
 from sealpass.bench.load.recording import WRONG_RESULT
 from sealpass.bench.load.run import Step
@@ -20,6 +19,7 @@ from sealpass.bench.load.scenario import Settings, read_scenario
 from sealpass.bench.report import files
 from sealpass.cli import failures
 from sealpass.cli.command import Command
+from sealpass.cli.load_options import Inquiry, conclusions, inquiry_options, misses_objective
 from sealpass.cli.options import json_option, not_empty
 from sealpass.cli.output import say, warn, write_result
 from sealpass.cli.table import is_terminal, render
@@ -62,6 +62,9 @@ def _axis(name: str, help_text: str, shown: str = "N,…") -> Callable[[Callable
         "sealpass bench run KEY --rate 200 --threads 16 --out open.json",
         "sealpass bench run KEY --operation login --seal-key AES-KEY",
         "sealpass bench run --scenario peak.toml --out -",
+        "sealpass bench run KEY --threads 16 --sessions 1,2,4,6,8,12,16 --usl",
+        "sealpass bench run KEY --threads 64 --find-max --slo p99=20ms --slo errors=0.1%",
+        "sealpass bench run KEY --threads 16 --distributed tls://10.20.0.1:8786",
     ),
 )
 @click.argument("uris", metavar="[KEY]...", nargs=-1, callback=not_empty)
@@ -90,6 +93,7 @@ def _axis(name: str, help_text: str, shown: str = "N,…") -> Callable[[Callable
 @click.option(
     "--per-thread-schedule", is_flag=True, help="Open loop: each thread has starts of its own, and takes no others."
 )
+@inquiry_options
 @click.option("--warm-up", type=float, metavar="SECONDS", help="Wait at most so long for a steady state. [default: 10]")
 @click.option("--seal-key", metavar="URI", callback=not_empty, help="The key of the records, for login.")
 @click.option("--profile", type=click.Choice(tuple(PROFILES)), help="The dialect of the tokens.  [default: sealpass]")
@@ -119,6 +123,7 @@ def run(  # noqa: PLR0913 - click passes every option by name
     raw: bool,
     out: str | None,
     as_json: bool,
+    inquiry: Inquiry,
     **others: Any,
 ) -> None:
     """Put load on keys and measure how they bear it.
@@ -128,8 +133,8 @@ def run(  # noqa: PLR0913 - click passes every option by name
     warm-up each. Without --rate every thread starts its next operation when the one before has ended (closed loop),
     which hides stalls: docs/load.md.
 
-    An interrupt ends the run and keeps what was measured. The exit status is 1 where an answer was wrong, and 4 where
-    something was not measured.
+    An interrupt ends the run and keeps what was measured. The exit status is 1 where an answer was wrong or no rate
+    holds the objective, and 4 where something was not measured.
     """
     given: dict[str, Any] = {name: value for name, value in others.items() if value is not None}
     given |= {
@@ -150,16 +155,17 @@ def run(  # noqa: PLR0913 - click passes every option by name
     if out is not None and out != STDOUT:
         files.make_directory(Path(out).parent)
     with _progress(as_json=as_json) as progress:
-        document = load_run.run(settings, progress)
+        document = inquiry.run(settings, progress)
     text = json.dumps(document, indent=2) + "\n"
     if out is not None and out != STDOUT:
         files.write_all({Path(out): text})
+    shown = "\n".join([table(document), *conclusions(document)])
     if as_json or out == STDOUT:
         write_result(document, "", as_json=True)
         if not as_json:
-            say(table(document), as_json=False)
+            say(shown, as_json=False)
     else:
-        write_result(None, table(document), as_json=False)
+        write_result(None, shown, as_json=False)
     for one in document["measurements"]:
         if one["status"] != "measured" or one["reason"] is not None:
             warn(f"{one['id']}: {one['reason']}", as_json=as_json)
@@ -169,6 +175,8 @@ def run(  # noqa: PLR0913 - click passes every option by name
 def status_of(document: dict[str, Any]) -> int:
     """The exit status for a result: a wrong answer before an interrupt before what is missing."""
     if any(WRONG_RESULT in one["errors"] for one in document["measurements"]):
+        return failures.FAILED
+    if document["status"] != "interrupted" and misses_objective(document):
         return failures.FAILED
     return {"complete": 0, "interrupted": failures.INTERRUPTED}.get(document["status"], failures.INCONCLUSIVE)
 

@@ -14,9 +14,10 @@ from typing import Any, TextIO
 import click
 from click.core import ParameterSource
 
+from sealpass.bench.gate.targets import load as load_targets
 from sealpass.bench.qualification import Options, Progress, Step, Verdict, overall
 from sealpass.bench.qualification import qualify as qualify_key
-from sealpass.bench.report import files, markdown, terminal
+from sealpass.bench.report import files, html_page, markdown, terminal
 from sealpass.cli.command import Command
 from sealpass.cli.failures import describe, report
 from sealpass.cli.options import aes_gcm_options, allow_sha1_option, force_login_option, json_option, not_empty
@@ -92,7 +93,7 @@ def _directory(context: click.Context, parameter: click.Parameter, value: str | 
     "directory",
     type=click.Path(file_okay=False),
     callback=_directory,
-    help="Write a report as JSON and as Markdown for each key into this directory.",
+    help="Write a report as JSON, Markdown and HTML for each key into this directory.",
 )
 @click.option(
     "--allow-software",
@@ -108,6 +109,13 @@ def _directory(context: click.Context, parameter: click.Parameter, value: str | 
     help="Release failures this long after each unwrap began, for a device whose failures are slow."
     "  [default: the device's own; 0.05 for PKCS#11, 0.5 for AWS KMS]",
 )
+@click.option(
+    "--targets",
+    "targets_file",
+    type=click.Path(dir_okay=False),
+    callback=not_empty,
+    help="Also hold the key against absolute targets of speed: a TOML file.",
+)
 @force_login_option
 @json_option
 def qualify(  # noqa: PLR0913 - click passes every option by name
@@ -120,6 +128,7 @@ def qualify(  # noqa: PLR0913 - click passes every option by name
     directory: Path | None,
     allow_software: bool,
     failure_floor: float | None,
+    targets_file: str | None,
     force_login: bool,
     as_json: bool,
 ) -> None:
@@ -136,8 +145,19 @@ def qualify(  # noqa: PLR0913 - click passes every option by name
     rules = chosen_profile(profile, allow_sha1=allow_sha1, aes_gcm=aes_gcm)
     keys = [KeyUri.parse(uri) for uri in uris]
     if directory is not None:
+        html_page.require()
         files.make_directory(directory)
-    options = Options(quick=quick, force_login=force_login, failure_floor=failure_floor, allow_software=allow_software)
+    targets = None if targets_file is None else load_targets(Path(targets_file))
+    if targets is not None:
+        for key in keys:
+            targets.of(key.scheme)  # before any work
+    options = Options(
+        quick=quick,
+        force_login=force_login,
+        failure_floor=failure_floor,
+        allow_software=allow_software,
+        targets=targets,
+    )
     outcomes: list[_Outcome] = []
     for key in keys:
         outcome = _Outcome(key)
@@ -206,9 +226,11 @@ def _write(directory: Path, key: KeyUri, document: dict[str, Any], taken: set[st
     sha1 = "sha1" if settings["allow_sha1"] else ""
     name = files.file_name(key.scheme, labels, key_id, settings["profile"], variant, sha1)
     unique = next(one for one in _numbered(name) if one not in taken)
-    as_json, as_markdown = directory / f"{unique}.json", directory / f"{unique}.md"
-    files.write_all({as_json: json.dumps(document, indent=2) + "\n", as_markdown: markdown.render(document)})
-    return {"json": str(as_json), "markdown": str(as_markdown)}
+    paths = {"json": directory / f"{unique}.json", "markdown": directory / f"{unique}.md"}
+    paths["html"] = directory / f"{unique}.html"
+    texts = (json.dumps(document, indent=2) + "\n", markdown.render(document), html_page.render([document]))
+    files.write_all(dict(zip(paths.values(), texts, strict=True)))
+    return {kind: str(path) for kind, path in paths.items()}
 
 
 def _is_watched(stream: TextIO | None) -> bool:

@@ -204,7 +204,7 @@ def estimate_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @limit_options
 @click.option("--dry-run", is_flag=True, help="Count, seal a hundred records anew, and store nothing.")
 @estimate_options
-@scheduler_options
+@scheduler_options()
 @json_option
 def rotate(
     *,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``--scheduler`` and its certificates, for commands that have workers of a Dask cluster do the work."""
+"""``--scheduler``, however a command names it, and its certificates: to have workers of a Dask cluster do the work."""
 
 import functools
 import logging
@@ -32,9 +32,14 @@ class Scheduler:
         return connect(self.address, self.files)
 
 
-def scheduler_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def scheduler_options(
+    name: str = "--scheduler", help_text: str = "Have the workers of this Dask scheduler do it: tls://HOST:PORT."
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """``--scheduler``, ``--tls-ca``, ``--tls-cert`` and ``--tls-key``, as one argument ``scheduler``, or None."""
+    return functools.partial(_decorated, name, help_text)
 
+
+def _decorated(name: str, help_text: str, command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def gathered(
         *, address: str | None, tls_ca: str | None, tls_cert: str | None, tls_key: str | None, **options: Any
@@ -42,7 +47,7 @@ def scheduler_options(command: Callable[..., Any]) -> Callable[..., Any]:
         named = [Path(path) for path in (tls_ca, tls_cert, tls_key) if path is not None]
         if named and (address is None or len(named) != len(TlsFiles.__slots__)):
             raise click.UsageError(
-                "--tls-ca, --tls-cert and --tls-key go together, and with --scheduler", click.get_current_context()
+                f"--tls-ca, --tls-cert and --tls-key go together, and with {name}", click.get_current_context()
             )
         scheduler = None if address is None else Scheduler(address, TlsFiles(*named) if named else None)
         return command(scheduler=scheduler, **options)
@@ -50,11 +55,11 @@ def scheduler_options(command: Callable[..., Any]) -> Callable[..., Any]:
     named = functools.partial(click.option, metavar="FILE", callback=not_empty)
     decorators = (
         click.option(
-            "--scheduler",
+            name,
             "address",
             metavar="TLS-URL",
             callback=not_empty,
-            help="Have the workers of this Dask scheduler do it: tls://HOST:PORT.",
+            help=help_text,
         ),
         named("--tls-ca", help="CA of the Dask cluster, PEM.  [default: as Dask is configured]"),
         named("--tls-cert", help="Our certificate for it, PEM.  [default: as Dask is configured]"),

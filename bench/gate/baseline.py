@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The baseline file: what a key did when somebody said that it was fine, and why. Small JSON, meant to be committed.
+
+Schema: bench/schemas/baseline-1.json. It is written on purpose only, with a reason, and never after a wrong answer.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sealpass import __version__
+from sealpass.bench.gate.figures import Figures
+from sealpass.bench.report.files import write_all
+from sealpass.core.errors import ConfigError
+
+SCHEMA = "sealpass.baseline/1"
+PROCESSES = 12
+"""How many count in a new one: its own error is in every later comparison."""
+_MAX_BYTES = 1_000_000
+_HOST = ("cpu", "cores", "machine", "system", "cryptography", "openssl")
+"""What makes hosts unlike: the processor, and the library that does the reference operation."""
+_MODULE = ("module", "library manufacturer", "library version", "token model", "token firmware")
+"""What makes modules unlike; not the label or the serial number of one token."""
+_OPERATION = ("bits", "mode", "alg")
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A baseline as it is in its file."""
+
+    taken: str
+    """UTC, as in all result files."""
+    device: Mapping[str, Any]
+    reference: Mapping[str, Any]
+    host: Mapping[str, Any]
+    processes: Sequence[Figures]
+    history: Sequence[Mapping[str, Any]]
+    """The reason of every update, the latest last."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the file."""
+        return {
+            "schema": SCHEMA,
+            "tool": {"name": "sealpass", "version": __version__},
+            "taken": self.taken,
+            "device": dict(self.device),
+            "reference": dict(self.reference),
+            "host": dict(self.host),
+            "processes": [one.to_dict() for one in self.processes],
+            "history": [dict(one) for one in self.history],
+        }
+
+    def save(self, path: Path) -> None:
+        """Replace the file in one step; raises ConfigError."""
+        write_all({path: json.dumps(self.to_dict(), indent=2) + "\n"})
+
+
+def load(path: Path, hint: str | None = None) -> Baseline:
+    """Read a baseline; raises ConfigError, with ``hint`` where there is no such file."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"there is no baseline {path}", hint=hint) from None
+    except OSError as error:
+        raise ConfigError(f"cannot read the baseline {path}: {error.strerror}") from None
+    try:
+        document = json.loads(content)
+        if document["schema"] != SCHEMA or len(content) > _MAX_BYTES:
+            raise ValueError  # noqa: TRY301 - one message for all that is wrong with it
+        return Baseline(
+            document["taken"],
+            document["device"],
+            document["reference"],
+            document["host"],
+            [_checked(Figures.from_dict(one)) for one in document["processes"]],
+            document["history"],
+        )
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(
+            f"{path} is not a {SCHEMA} file", hint="a later sealpass may have written it; make it again otherwise"
+        ) from None
+
+
+def _checked(figures: Figures) -> Figures:
+    """Figures with which one can count; raises ValueError or TypeError."""
+    if figures.log_ratio is not None and not math.isfinite(figures.log_ratio):
+        raise ValueError
+    if not 0 <= figures.slow <= figures.witnessed <= figures.pairs or not 0 <= figures.warm <= figures.pairs:
+        raise ValueError
+    return figures
+
+
+def updated(old: Baseline | None, measured: Baseline, reason: str, ratio: float) -> Baseline:
+    """The measured one with the history of the old one and one more entry."""
+    entry = {
+        "at": measured.taken,
+        "reason": reason,
+        "version": __version__,
+        "key_id": measured.device["key_id"],
+        "ratio": round(ratio, 4),
+    }
+    history = [*(old.history if old is not None else ()), entry]
+    return Baseline(measured.taken, measured.device, measured.reference, measured.host, measured.processes, history)
+
+
+def unlike(
+    baseline: Baseline, device: Mapping[str, Any], reference: Mapping[str, Any], host: Mapping[str, Any]
+) -> list[str]:
+    """Why a comparison with the baseline would say nothing: another machine, operation or reference."""
+    found = [
+        f"{name} was {baseline.host.get(name)} and is {host.get(name)}"
+        for name in _HOST
+        if baseline.host.get(name) != host.get(name)
+    ]
+    found += [
+        f"{name} of the key was {baseline.device.get(name)} and is {device[name]}"
+        for name in _OPERATION
+        if baseline.device.get(name) != device[name]
+    ]
+    if baseline.reference.get("key_id") != reference["key_id"]:
+        found.append("the reference is another key")
+    return found
+
+
+def another_module(baseline: Baseline, device: Mapping[str, Any]) -> list[str]:
+    """What is new about the device: worth telling, and often the reason why one gates."""
+    old, new = (facts["module"]["values"] or {} for facts in (baseline.device, device))
+    return [f"{name} was {old.get(name)} and is {new.get(name)}" for name in _MODULE if old.get(name) != new.get(name)]

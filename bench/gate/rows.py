@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A gate document as rows for people, in the form of benchstat: ~ where nothing can be said. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sealpass.bench.gate.decision import MEDIAN
+
+NOTHING_CAN_BE_SAID = "~"
+_NOT_MEASURED = "-"
+_UNITS = {"ns": (1_000_000, "ms"), "per-second": (1, "/s")}
+
+Document = Mapping[str, Any]
+
+
+def comparison_headers(document: Document) -> list[str]:
+    """Of :func:`comparison_rows`; the sides by their names."""
+    names = [side["name"] for side in document["sides"]]
+    return ["", *names, "change", "p", "would be seen from", "verdict"]
+
+
+def comparison_rows(document: Document) -> list[list[str]]:
+    """A row for each statistic."""
+    return [comparison_row(one) for one in document["comparisons"]]
+
+
+def comparison_row(comparison: Mapping[str, Any]) -> list[str]:
+    """The row of one statistic."""
+    p_value, visible = comparison["p_value"], comparison["visible"]
+    return [
+        comparison["title"],
+        _side(comparison, "before"),
+        _side(comparison, "after"),
+        change(comparison),
+        _NOT_MEASURED if p_value is None else f"{p_value:.3f}",
+        _NOT_MEASURED if visible is None else f"+{_size(comparison, visible)}",
+        comparison["outcome"],
+    ]
+
+
+def change(comparison: Mapping[str, Any]) -> str:
+    """The difference, or ~ where it is not significant."""
+    if not comparison["significant"]:
+        return NOTHING_CAN_BE_SAID
+    value = comparison["difference"]["value"]
+    return f"{'+' if value > 0 else '-'}{_size(comparison, abs(value))}"
+
+
+def _size(comparison: Mapping[str, Any], value: float) -> str:
+    return f"{100 * value:.1f} %" if comparison["id"] == MEDIAN else f"{100 * value:.2f} in 100"
+
+
+def _side(comparison: Mapping[str, Any], name: str) -> str:
+    interval, count = comparison[name], comparison["processes"][name]
+    value = interval["value"]
+    if value is None:
+        return _NOT_MEASURED
+    half = max(interval["high"] - value, value - interval["low"])
+    if comparison["id"] == MEDIAN:
+        return f"{value:.3f} ±{100 * half / value:.1f} % (n={count})"
+    return f"{100 * value:.2f} in 100 ±{100 * half:.2f} (n={count})"
+
+
+OBJECTIVE_HEADERS = ("", "wanted", "limit with slack", "measured", "verdict")
+
+
+def objective_rows(document: Document) -> list[list[str]]:
+    """A row for each absolute objective."""
+    return [
+        [
+            one["title"],
+            _quantity(one, one["wanted"]),
+            _quantity(one, one["limit"]),
+            _NOT_MEASURED if one["measured"] is None else _quantity(one, one["measured"]),
+            one["outcome"],
+        ]
+        for one in document["objectives"]
+    ]
+
+
+def _quantity(objective: Mapping[str, Any], value: float) -> str:
+    divisor, unit = _UNITS[objective["unit"]]
+    return f"{value / divisor:.4g} {unit}"
+
+
+def stage_lines(document: Document) -> list[str]:
+    """A line for each stage, and one for each of its reasons."""
+    lines = []
+    for stage in document["stages"]:
+        lines.append(f"{stage['title']}: {stage['outcome']}")
+        lines += [f"  {reason}" for reason in stage["reasons"]]
+    return lines
+
+
+def side_lines(document: Document) -> list[str]:
+    """What the sides are, and what stands beside every figure of theirs."""
+    lines = []
+    for side in document["sides"]:
+        text = f"{side['name']}: {side['label']}"
+        device = side["device"]
+        if device is not None:
+            text += f", RSA-{device['bits']}, {device['mode']}, {device['alg']}"
+        text += f"; {_counted(side['processes'], side['set_aside'])}"
+        lines.append(text)
+        if device is not None and device["note"] is not None:
+            lines.append(f"  {device['note']}")
+    return lines
+
+
+def _counted(processes: Sequence[Any], set_aside: int) -> str:
+    count = len(processes)
+    text = f"{count} process{'' if count == 1 else 'es'}"
+    return text + (f", {set_aside} of them set aside: the host was busy" if set_aside else "")
+
+
+def headline(document: Document) -> str:
+    """The verdict in one line."""
+    verdict = document["verdict"]
+    reasons = verdict["reasons"]
+    return f"{verdict['verdict'].upper()}" + (f": {reasons[0]}" if reasons else "")

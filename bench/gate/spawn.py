@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fresh processes: each opens the key anew, so that luck with heap, session or page is drawn anew as well."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sealpass import __version__
+from sealpass.bench.gate.figures import PROTOCOL, Figures, Recording, figures
+from sealpass.core.errors import (
+    AuthenticationFailed,
+    BackendUnavailable,
+    ConfigError,
+    Error,
+    KeyNotFound,
+    UnsupportedAlgorithm,
+)
+
+_GRACE_SECONDS = 30.0
+"""For starting, opening the key and warming up."""
+_SENT = (ConfigError, KeyNotFound, UnsupportedAlgorithm, AuthenticationFailed)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one process is asked to measure."""
+
+    uri: str
+    """Without secrets: a PIN comes from its source, in the process."""
+    reference: str | None = None
+    """See :func:`~sealpass.bench.gate.operation.reference_operation`."""
+    seconds: float = 0.8
+    warm: int = 150
+    """It goes on until so many pairs are warm ..."""
+    most_seconds: float = 5.0
+    """... or this has passed."""
+    force_login: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a process found."""
+
+    figures: Figures
+    device: dict[str, Any]
+    reference: dict[str, Any]
+    host: dict[str, Any]
+    version: str = __version__
+    """Of the sealpass that measured."""
+
+
+def worker_command(python: str = sys.executable) -> list[str]:
+    """The command of a process; of another installation where ``python`` is its interpreter."""
+    # -P: what lies in the current directory is not to be imported where PINs are read. -E: another installation is not
+    # to be replaced by what PYTHONPATH names.
+    isolation = ["-P"] if python == sys.executable else ["-P", "-E"]
+    return [python, *isolation, "-m", "sealpass.bench.gate.worker"]
+
+
+def measure(request: Request, command: Sequence[str] | None = None) -> Measured:
+    """Run one process to its end; raises operator errors, those of the process included."""
+    try:
+        child = subprocess.run(  # noqa: S603 - our own module
+            command or worker_command(),
+            input=json.dumps(asdict(request)),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=request.most_seconds + _GRACE_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise BackendUnavailable("the device did not answer a fresh process in time", retryable=True) from None
+    except OSError as error:
+        raise ConfigError(f"cannot start {(command or worker_command())[0]}: {error.strerror}") from None
+    try:
+        answer = json.loads(child.stdout)
+    except ValueError:
+        # Its words may quote anything, so the last line of a traceback is told, and no value.
+        raise _broken(child.returncode, child.stderr) from None
+    if "error" in answer:
+        raise _error(answer["error"])
+    if answer.get("protocol") != PROTOCOL:
+        raise ConfigError(
+            f"the sealpass that measured ({answer.get('version', 'an early one')}) answers in another form than"
+            f" {__version__}",
+            hint="run the comparison from the later of the two versions, or compare versions nearer to each other",
+        )
+    recording = Recording(*(answer[name] for name in ("device_ns", "reference_ns", "device_cpu_ns", "marks", "errors")))
+    return Measured(figures(recording), answer["device"], answer["reference"], answer["host"], answer["version"])
+
+
+def _error(sent: dict[str, str]) -> Error:
+    """The error that a process sent, in its class."""
+    if sent["code"] == BackendUnavailable.code:
+        return BackendUnavailable(sent["message"], retryable=True, hint=sent["hint"])
+    kind = next((kind for kind in _SENT if kind.code == sent["code"]), ConfigError)
+    return kind(sent["message"], hint=sent["hint"])
+
+
+def _broken(status: int, words: str) -> Error:
+    if "No module named" in words:
+        return ConfigError(
+            "the interpreter has no sealpass with a gate", hint="install this version, or a later one, for it"
+        )
+    if status < 0:
+        return BackendUnavailable(f"the device's module ended a fresh process with signal {-status}", retryable=False)
+    return ConfigError(f"a fresh process ended with status {status} and no answer")

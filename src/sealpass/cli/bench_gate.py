@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``sealpass bench gate``: is the key as fast as its baseline? An exit status to trust on a noisy machine."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sealpass.bench.gate import gate as gating
+from sealpass.bench.gate import rows, targets
+from sealpass.bench.gate.decision import Rule
+from sealpass.bench.gate.operation import SOFTWARE
+from sealpass.bench.gate.spawn import Request
+from sealpass.cli.command import Command
+from sealpass.cli.gate_options import Written, noise_floor_option, written_options
+from sealpass.cli.options import force_login_option, json_option, key_argument, not_empty
+from sealpass.cli.output import say, write_result
+from sealpass.cli.table import render
+from sealpass.core.errors import ConfigError
+from sealpass.core.uri import KeyUri
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "sealpass bench gate KEY --baseline bench/baseline.json --update-baseline 'first one'",
+        "sealpass bench gate KEY --baseline bench/baseline.json",
+        "sealpass bench gate KEY --baseline bench/baseline.json --targets bench/targets.toml --out reports",
+        "sealpass bench gate KEY --baseline bench/hsm.json --reference 'pkcs11:token=prod;object=never-changed?…'",
+    ),
+)
+@key_argument
+@click.option(
+    "--baseline",
+    type=click.Path(dir_okay=False),
+    required=True,
+    callback=not_empty,
+    help="The figures to compare with: a small JSON file, meant to be committed.",
+)
+@click.option(
+    "--update-baseline",
+    "reason",
+    metavar="REASON",
+    callback=not_empty,
+    help="Measure, and write the baseline in place of comparing; the reason is kept in it.",
+)
+@click.option(
+    "--targets",
+    "targets_file",
+    type=click.Path(dir_okay=False),
+    callback=not_empty,
+    help="Also hold the key against absolute targets: a TOML file.",
+)
+@click.option(
+    "--reference",
+    metavar="URI",
+    callback=not_empty,
+    help=f"A second key on the same device, to measure in turn; or {SOFTWARE}.  [default for soft tokens: {SOFTWARE}]",
+)
+@click.option(
+    "--on-mismatch",
+    type=click.Choice(("warn", "fail")),
+    default="warn",
+    show_default=True,
+    help="What to do where the baseline is of another kind of machine: no comparison is made.",
+)
+@noise_floor_option
+@written_options("gate.json")
+@force_login_option
+@json_option
+def gate(  # noqa: PLR0913 - click passes every option by name
+    *,
+    uri: str,
+    baseline: str,
+    reason: str | None,
+    targets_file: str | None,
+    reference: str | None,
+    on_mismatch: str,
+    noise_floor: float | None,
+    written: Written,
+    force_login: bool,
+    as_json: bool,
+) -> None:
+    """Say whether a key got slower, against its baseline and against targets.
+
+    Fresh processes open tokens in turn with a reference operation; every plaintext is compared. The key fails (exit
+    status 1) where an answer is wrong, where it is slower than its baseline by more than the noise floor and that is
+    statistically significant, or where it misses a target by more than its slack. Inconclusive (4): neither a
+    slowdown nor its absence was shown. Takes 7 seconds where the answer is clear, and never more than a minute
+    without --targets: docs/gate.md.
+    """
+    KeyUri.parse(uri)
+    if reference is not None and reference != SOFTWARE:
+        KeyUri.parse(reference)
+    if reason is not None and not reason.strip():
+        raise ConfigError(
+            "a baseline is not updated without a reason", hint="say why: --update-baseline 'new firmware'"
+        )
+    written.prepare()
+    asked = gating.Asked(
+        Request(uri, reference, force_login=force_login),
+        Path(baseline),
+        None if reason is None else reason.strip(),
+        None if targets_file is None else targets.load(Path(targets_file)),
+        targets_file,
+        on_mismatch == "fail",
+        Rule() if noise_floor is None else replace(Rule(), noise_floor=noise_floor),
+    )
+    document = gating.run(asked, lambda stage: say(stage if as_json else f"sealpass: {stage}", as_json=as_json))
+    written.write(document)
+    write_result(document, shown(document), as_json=as_json)
+    click.get_current_context().exit(document["verdict"]["exit_code"])
+
+
+def shown(document: dict[str, Any]) -> str:
+    """A gate document for people."""
+    parts = ["\n".join(rows.side_lines(document))]
+    if document["comparisons"]:
+        parts.append(render(rows.comparison_rows(document), rows.comparison_headers(document)))
+    if document["objectives"]:
+        parts.append(render(rows.objective_rows(document), rows.OBJECTIVE_HEADERS))
+    parts += ["\n".join(rows.stage_lines(document)), rows.headline(document)]
+    return "\n\n".join(parts)

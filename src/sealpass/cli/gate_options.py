@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands that judge speed have in common: options, and the files that they leave."""
+
+import functools
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sealpass.bench import export
+from sealpass.bench.report import files
+from sealpass.cli.options import not_empty
+
+Command = Callable[..., Any]
+_MAX_NOISE_FLOOR = 0.5
+_HELP = {
+    "junit": "Write JUnit XML, which CI servers show: one test a check.",
+    "markdown": "Write a summary as Markdown, for the page of a CI job.",
+    "prometheus": "Write the figures in Prometheus' text format.",
+    "pytest-benchmark": "Write the times as pytest-benchmark's JSON, for tools that keep a history.",
+}
+
+
+def _share(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
+    """``2.5%`` or ``0.025``."""
+    if value is None:
+        return None
+    try:
+        number = float(value.removesuffix("%").strip()) / (100 if value.endswith("%") else 1)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= _MAX_NOISE_FLOOR:
+        raise click.BadParameter(f"it is a share like 2.5%, at most {100 * _MAX_NOISE_FLOOR:g}%")
+    return number
+
+
+noise_floor_option = click.option(
+    "--noise-floor",
+    metavar="SHARE",
+    callback=_share,
+    help="A slowdown up to this never fails; one of twice this must not slip through.  [default: 2.5%]",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The files that a command leaves beside its answer."""
+
+    paths: Mapping[str, Path]
+    """By form; json is the document itself."""
+
+    def prepare(self) -> None:
+        """See that all can be written; raises ConfigError, before any long work."""
+        for path in self.paths.values():
+            files.make_directory(path.parent)
+
+    def write(self, document: Mapping[str, Any]) -> None:
+        """All of them, or none; raises ConfigError."""
+        texts = {
+            path: json.dumps(document, indent=2) + "\n" if form == "json" else export.render(document, form)
+            for form, path in self.paths.items()
+        }
+        if texts:
+            files.write_all(texts)
+
+
+def written_options(name: str) -> Callable[[Command], Command]:
+    """``--out DIRECTORY``, which gets ``name``, and ``--junit FILE`` and the like, as one argument ``written``."""
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def gathered(*arguments: Any, directory: str | None, **options: Any) -> Any:
+            paths = {} if directory is None else {"json": Path(directory) / name}
+            for form in export.FORMS:
+                path = options.pop(form.replace("-", "_"))
+                if path is not None:
+                    paths[form] = Path(path)
+            return command(*arguments, written=Written(paths), **options)
+
+        for form in reversed(export.FORMS):
+            path_type = click.Path(dir_okay=False)
+            option = click.option(f"--{form}", metavar="FILE", type=path_type, callback=not_empty, help=_HELP[form])
+            gathered = option(gathered)
+        return click.option(
+            "--out",
+            "directory",
+            type=click.Path(file_okay=False),
+            callback=not_empty,
+            help=f"Write the result as {name} into this directory.",
+        )(gathered)
+
+    return decorate

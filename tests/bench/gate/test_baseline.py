@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The baseline file: read as it was written, refused otherwise, and what makes two of them unlike."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from sealpass.bench.gate import baseline
+from sealpass.core.errors import ConfigError
+from tests.bench.gate.conftest import DEVICE, HOST, REFERENCE, a_baseline
+
+
+def test_a_baseline_is_read_as_it_was_written(tmp_path: Path, baseline_schema: dict[str, Any]) -> None:
+    """Small, and of the published form."""
+    path = tmp_path / "baseline.json"
+    a_baseline().save(path)
+    Draft202012Validator(baseline_schema).validate(json.loads(path.read_text()))
+    assert baseline.load(path).to_dict() == a_baseline().to_dict()
+    assert path.stat().st_size < 10_000
+
+
+def test_every_update_keeps_the_reasons_before_it() -> None:
+    """The latest one last, with the ratio and the key of its time."""
+    once = baseline.updated(None, a_baseline(), "first one", 2.2)
+    twice = baseline.updated(once, a_baseline(key_id="key-two"), "new firmware", 2.1)
+    assert [(entry["reason"], entry["key_id"], entry["ratio"]) for entry in twice.history] == [
+        ("first one", "key-one", 2.2),
+        ("new firmware", "key-two", 2.1),
+    ]
+
+
+def test_a_missing_baseline_says_how_to_make_one(tmp_path: Path) -> None:
+    """Exit status 2 with the command."""
+    with pytest.raises(ConfigError) as caught:
+        baseline.load(tmp_path / "none.json", "make one")
+    assert caught.value.hint == "make one"
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda document: document.update(schema="sealpass.baseline/2"),
+        lambda document: document.pop("processes"),
+        lambda document: document["processes"][0].update(log_ratio="2.2"),
+        lambda document: document["processes"][0].update(log_ratio=float("nan")),
+        lambda document: document["processes"][0].update(slow=900),
+        lambda document: document["processes"][0].update(unheard_of=1),
+        lambda document: document.update(processes=None),
+    ],
+)
+def test_what_is_no_baseline_is_refused(tmp_path: Path, edit: Any) -> None:
+    """With one error for operators, whatever is wrong in the file."""
+    document = a_baseline().to_dict()
+    edit(document)
+    path = tmp_path / "baseline.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(ConfigError, match=r"is not a sealpass\.baseline/1 file"):
+        baseline.load(path)
+
+
+def test_a_directory_is_no_baseline(tmp_path: Path) -> None:
+    """An error of the system is an error for operators."""
+    with pytest.raises(ConfigError, match="cannot read"):
+        baseline.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["cpu", "cores", "cryptography", "openssl"])
+def test_another_host_is_unlike(name: str) -> None:
+    """Where another processor or another library does the reference operation, the ratio means something else."""
+    assert baseline.unlike(a_baseline(), DEVICE, REFERENCE, HOST) == []
+    (reason,) = baseline.unlike(a_baseline(), DEVICE, REFERENCE, HOST | {name: "another"})
+    assert name in reason
+
+
+@pytest.mark.parametrize("name", ["bits", "mode", "alg"])
+def test_another_operation_is_unlike(name: str) -> None:
+    """A larger key is slower, and that is no regression."""
+    assert baseline.unlike(a_baseline(), DEVICE | {name: "another"}, REFERENCE, HOST)
+
+
+def test_a_kernel_update_or_another_reference_key() -> None:
+    """The one is compared across, the other is not."""
+    assert baseline.unlike(a_baseline(), DEVICE, REFERENCE, HOST | {"kernel": "7"}) == []
+    assert baseline.unlike(a_baseline(), DEVICE, REFERENCE | {"key_id": "other"}, HOST)
+
+
+def test_another_module_is_told_and_compared() -> None:
+    """A new firmware is what a gate is for; another token of one kind is not worth a word."""
+    values = {"library version": "2.7", "token serial": "2"}
+    device = DEVICE | {"module": {"status": "read", "reason": None, "values": values}}
+    assert baseline.another_module(a_baseline(), device) == ["library version was 2.6 and is 2.7"]
+    assert baseline.unlike(a_baseline(), device, REFERENCE, HOST) == []

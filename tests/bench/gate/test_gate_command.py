@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``sealpass bench gate``: exit status, what is shown and what is written."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sealpass.__main__ import main
+from sealpass.bench.gate import gate
+from sealpass.bench.gate.gate import Asked
+from sealpass.cli.bench_gate import shown
+from sealpass.core.errors import BackendUnavailable
+from tests.bench.gate.conftest import EXAMPLES, a_baseline, example
+
+KEY = "pkcs11:token=prod;object=e2ee"
+
+
+class Command:
+    """The command with a gate that answers what it is told to."""
+
+    def __init__(self, capfd: pytest.CaptureFixture[str]) -> None:
+        self.answer: dict[str, Any] | Exception = example("passed")
+        self.asked: list[Asked] = []
+        self._capfd = capfd
+
+    def run(self, asked: Asked, told: Callable[[str], None]) -> dict[str, Any]:
+        """In place of measuring."""
+        self.asked.append(asked)
+        told("measuring")
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        """Exit status, output and words."""
+        status = main(["bench", "gate", *arguments])
+        output, words = self._capfd.readouterr()
+        return status, output, words
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """The command."""
+    made = Command(capfd)
+    monkeypatch.setattr(gate, "run", made.run)
+    return made
+
+
+@pytest.mark.parametrize(("name", "status"), [("passed", 0), ("slower", 1), ("wrong", 1), ("inconclusive", 4)])
+def test_the_exit_status_is_the_verdict(command: Command, name: str, status: int) -> None:
+    """And the last line says it in a word."""
+    command.answer = example(name)
+    found, output, _words = command(KEY, "--baseline", "b.json")
+    assert found == status
+    assert output.splitlines()[-1].startswith(command.answer["verdict"]["verdict"].upper())
+
+
+def test_a_device_that_is_away_is_3(command: Command) -> None:
+    """An error, and no verdict."""
+    command.answer = BackendUnavailable("away", retryable=True)
+    status, output, words = command(KEY, "--baseline", "b.json")
+    assert (status, output) == (3, "")
+    assert "away" in words
+
+
+def test_json_is_the_document_and_a_file_has_the_same(command: Command, tmp_path: Path) -> None:
+    """Words go to standard error, also as JSON."""
+    status, output, words = command(KEY, "--baseline", "b.json", "--json", "--out", str(tmp_path / "reports"))
+    assert status == 0
+    assert json.loads(output) == command.answer
+    assert json.loads((tmp_path / "reports" / "gate.json").read_text()) == command.answer
+    assert [json.loads(line) for line in words.splitlines()] == [{"info": {"message": "measuring"}}]
+
+
+def test_what_is_asked_for_arrives(command: Command, tmp_path: Path) -> None:
+    """All options."""
+    targets = tmp_path / "targets.toml"
+    targets.write_text("[default]\nlogins-per-second = 1\np99-ms = 1")
+    command(
+        KEY, "--baseline", "b.json", "--update-baseline", " new firmware ", "--targets", str(targets), "--reference",
+        "pkcs11:object=ref", "--on-mismatch", "fail", "--noise-floor", "4%", "--force-login",
+    )  # fmt: skip
+    (asked,) = command.asked
+    assert (asked.request.uri, asked.request.reference, asked.request.force_login) == (KEY, "pkcs11:object=ref", True)
+    assert (asked.reason, asked.fail_on_mismatch, asked.rule.noise_floor) == ("new firmware", True, 0.04)
+    assert asked.targets is not None
+    assert asked.targets.of("pkcs11").logins_per_s == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [KEY],
+        [KEY, "--baseline", "b.json", "--update-baseline", "  "],
+        [KEY, "--baseline", "b.json", "--noise-floor", "0"],
+        [KEY, "--baseline", "b.json", "--noise-floor", "250%"],
+        [KEY, "--baseline", "b.json", "--noise-floor", "much"],
+        [KEY, "--baseline", "b.json", "--targets", "none.toml"],
+        ["no-uri", "--baseline", "b.json"],
+    ],
+)
+def test_what_is_wrong_on_the_command_line_is_2(command: Command, arguments: Sequence[str]) -> None:
+    """Nothing is measured."""
+    assert command(*arguments)[0] == 2
+    assert command.asked == []
+
+
+def test_a_missing_baseline_is_2_and_says_how_to_make_one(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, software_uri: str
+) -> None:
+    """The real gate, before it measures anything."""
+    assert main(["bench", "gate", software_uri, "--baseline", str(tmp_path / "none.json")]) == 2
+    assert "--update-baseline" in capfd.readouterr().err
+
+
+def test_a_baseline_of_something_else_is_2(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, software_uri: str
+) -> None:
+    """A file that was damaged in a merge, say."""
+    path = tmp_path / "b.json"
+    path.write_text(json.dumps(a_baseline().to_dict()).replace("processes", "process"))
+    assert main(["bench", "gate", software_uri, "--baseline", str(path)]) == 2
+    assert "baseline" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.json")), ids=lambda path: path.stem)
+def test_every_example_is_shown(path: Path) -> None:
+    """~ where nothing can be said, a figure where something can."""
+    document = example(path.stem)
+    text = shown(document)
+    for comparison in document["comparisons"]:
+        row = next(line for line in text.splitlines() if line.startswith(comparison["title"]))
+        assert ("~" in row) != comparison["significant"]
+        assert row.endswith(comparison["outcome"])
+    for reason in document["verdict"]["reasons"]:
+        assert reason in text

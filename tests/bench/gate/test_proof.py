@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The proof's own arithmetic: exact intervals, planted effects, the table, and going on where it ended."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sealpass.bench.gate.operation import Timed
+from tools.prove_gate import __main__ as proof
+from tools.prove_gate import planted
+from tools.prove_gate.exact import interval
+
+
+@pytest.mark.parametrize(
+    ("events", "trials", "low", "high"),
+    [(0, 300, 0.0, 0.01222), (3, 300, 0.00207, 0.02894), (57, 60, 0.86076, 0.98957), (60, 60, 0.94037, 1.0)],
+)
+def test_exact_intervals(events: int, trials: int, low: float, high: float) -> None:
+    """Against scipy.stats.beta.ppf; no trials say nothing."""
+    assert interval(events, trials) == pytest.approx((low, high), abs=2e-5)
+    assert interval(0, 0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("effect", "longer"), [("slower", 0.05), ("tail", 2.0)])
+def test_what_is_planted(monkeypatch: pytest.MonkeyPatch, effect: str, longer: float) -> None:
+    """The operation takes longer by a part of its own CPU time, and its answer stays."""
+    now = 0
+
+    def tick() -> int:
+        nonlocal now
+        now += 100
+        return now
+
+    def call(_number: int) -> object:
+        nonlocal now
+        now += 1_000_000
+        return "answer"
+
+    monkeypatch.setattr(time, "thread_time_ns", tick)
+    monkeypatch.setattr(time, "perf_counter_ns", tick)
+    monkeypatch.setattr(planted._DRAW, "random", lambda: 0.0)
+    assert planted.plant(effect)(Timed(call, lambda _number: None)).call(1) == "answer"
+    assert now == pytest.approx(1_000_000 * (1 + longer), rel=0.01)
+
+
+def runs(kind: str, **outcomes: int) -> list[dict[str, Any]]:
+    """Runs that ended so."""
+    return [
+        {"kind": kind, "outcome": outcome, "seconds": 7.0, "rule": proof.SIGNATURE}
+        for outcome, count in outcomes.items()
+        for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("unchanged", "slower", "is_met"),
+    [
+        ({"pass": 298, "fail": 2}, {"fail": 60}, True),
+        ({"pass": 296, "fail": 4}, {"fail": 60}, False),
+        ({"pass": 200}, {"fail": 60}, False),
+        ({"pass": 300}, {"fail": 56, "inconclusive": 4}, False),
+    ],
+)
+def test_when_the_goals_are_met(unchanged: dict[str, int], slower: dict[str, int], *, is_met: bool) -> None:
+    """At most 1 % alarms, at least 95 % caught, and enough of both; inconclusive is not caught."""
+    done = runs("unchanged", **unchanged) + runs("slower", **slower) + runs("tail", fail=60)
+    assert proof.met(done, {"unchanged": 300, "slower": 60, "tail": 60}) is is_met
+
+
+def test_the_table_counts_inconclusive_runs_apart() -> None:
+    """The interval is that of the runs with an answer."""
+    text = proof.table(runs("unchanged", **{"pass": 97, "fail": 1, "inconclusive": 2}))
+    assert "| unchanged | 100 | 1 | 97 | 2 | 1.0 % [0.0, 5.6] | 7.0 | 7.0 |" in text
+
+
+def test_only_runs_of_this_rule_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A line that an interrupt cut off, and one of another rule, are passed over."""
+    log = tmp_path / "gate.jsonl"
+    monkeypatch.setattr(proof, "LOG", log)
+    assert proof.read_log() == []
+    good = json.dumps(runs("unchanged", **{"pass": 1})[0])
+    other = json.dumps({**json.loads(good), "rule": ["another"]})
+    log.write_text(f"{good}\n{other}\n{good[:20]}")
+    assert [run["outcome"] for run in proof.read_log()] == ["pass"]

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``bench run`` with ``--find-max``, ``--usl`` and ``--distributed``: options, words and exit statuses."""
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sealpass.bench.load.scaling import scaling
+from sealpass.cli.bench_run import status_of
+from sealpass.cli.load_options import conclusions, misses_objective
+from sealpass.cli.root import root
+from tests.bench.load.conftest import Validate
+
+SHORT = ["--warm-up", "0.1", "--seconds", "0.05"]
+
+
+def bench_run(*arguments: str) -> Result:
+    """The command in this process."""
+    return CliRunner().invoke(root, ["bench", "run", *arguments], prog_name="sealpass")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--find-max"],
+        ["--slo", "p99=20ms"],
+        ["--hold", "3"],
+        ["--find-max", "--slo", "p99=20ms", "--rate", "5"],
+        ["--find-max", "--slo", "p99=20ms", "--usl"],
+        ["--find-max", "--slo", "p99=20ms", "--distributed", "tls://h:1"],
+        ["--usl", "--rate", "5"],
+        ["--tls-ca", "ca.pem"],
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(arguments: list[str]) -> None:
+    """Before a key is opened: this one does not exist."""
+    result = bench_run("software:path=none.pem", *arguments)
+    assert result.exit_code == 2
+    assert "go together" in result.output or "goes neither" in result.output or "--rate gives one" in result.output
+
+
+def test_the_law_is_said_in_words(software_uri: str, valid: Validate) -> None:
+    """Two numbers are too few: the points are there, and why there is no law."""
+    result = bench_run(software_uri, *SHORT, "--threads", "1,2", "--usl", "--json")
+    document = valid(json.loads(result.stdout))
+    (entry,) = document["scaling"]
+    assert (entry["axis"], entry["usl"], len(entry["points"])) == ("threads", None, 2)
+    said = list(conclusions(document))
+    assert said[0].startswith("unwrap over threads: of the numbers measured")
+    assert "too few points" in said[0]
+    assert scaling(document["measurements"]) == document["scaling"]
+
+
+def test_a_rate_that_nothing_holds_is_a_failure(software_uri: str) -> None:
+    """The exit status is 1, and the reason is said."""
+    result = bench_run(software_uri, *SHORT, "--find-max", "--slo", "p50=1us", "--hold", "0.02")
+    assert result.exit_code == 1
+    assert "no rate held the objective" in result.stdout
+
+
+def objective(rate: float | None, *, lasted: bool | None = None) -> dict[str, Any]:
+    """As much of a document as is looked at."""
+    trial = {"lasted": lasted}
+    reason = None if rate else "no rate held the objective: p99 was 30 ms"
+    one = {"operation": "unwrap", "slo": "p99=20ms errors=0", "max_rate_per_s": rate, "held_for_s": 30.0}
+    return {"objectives": [one | {"tried": [trial], "reason": reason}], "scaling": [], "measurements": []}
+
+
+def test_what_came_of_a_search_is_said() -> None:
+    """A rate and how long it held, or why there is none; only what was looked for to the end is a failure."""
+    assert list(conclusions(objective(1234.5))) == ["unwrap: 1234/s held p99=20ms errors=0 for 30 s"]
+    assert list(conclusions(objective(None, lasted=True))) == ["unwrap: no rate held the objective: p99 was 30 ms"]
+    assert not misses_objective(objective(1234.5))
+    assert misses_objective(objective(None, lasted=True))
+    assert not misses_objective(objective(None))
+    assert status_of(objective(None, lasted=True) | {"status": "interrupted"}) == 130
+
+
+def test_how_well_workers_began_together_is_said() -> None:
+    """With the error of their clocks, and who was lost."""
+    workers = [{"reason": None}, {"reason": "worker 1 was lost"}]
+    together = {"workers": workers, "start_spread_ns": 21_000_000, "start_error_ns": 4_500_000}
+    document = {"objectives": [], "scaling": [], "measurements": [], "distributed": together}
+    assert list(conclusions(document)) == [
+        "2 workers began within 21 ms, their clocks known to 4 ms",
+        "worker 1 was lost",
+    ]
