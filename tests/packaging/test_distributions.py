@@ -61,7 +61,7 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: Path) -> None
 
 
 def test_the_wheel_says_what_it_is(wheel: Path) -> None:
-    """Version, licence and command of the wheel are those of the source."""
+    """Version, licence, command and pytest plugin of the wheel are those of the source."""
     from sealpass import __version__
 
     with zipfile.ZipFile(wheel) as archive:
@@ -71,7 +71,8 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
         assert f"{info}/licenses/LICENSE" in archive.namelist()
     assert f"\nVersion: {__version__}\n" in metadata
     assert "\nLicense-Expression: Apache-2.0\n" in metadata
-    assert entry_points.split() == ["[console_scripts]", "sealpass", "=", "sealpass.__main__:main"]
+    command = ["[console_scripts]", "sealpass", "=", "sealpass.__main__:main"]
+    assert entry_points.split() == [*command, "[pytest11]", "sealpass", "=", "sealpass.bench.pytest_plugin"]
 
 
 def test_importing_sealpass_loads_nothing_heavy() -> None:
