@@ -70,7 +70,8 @@ class KeyRing:
     """Keys by id. Thread-safe; rotation is :meth:`replace` with a new ``current`` and the old one in ``previous``.
 
     Opens every key at once, so that a ring that cannot work says so at start, and closes them in :meth:`close`.
-    Raises what :func:`sealpass.open_key` raises, and ConfigError where two keys have one id.
+    Raises what :func:`sealpass.open_key` raises, and ConfigError where two keys have one id. A URI that is
+    given twice is one key.
 
     Where ``current`` is an alias (AWS KMS), the ring asks now and then which key it names. A new one becomes the
     current key, and the one of before stays in the ring for as long as the alias is its ``current``. No thread does

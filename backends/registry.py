@@ -76,6 +76,26 @@ def _resolve(uri: str | KeyUri) -> tuple[KeyUri, Family]:
     return parsed, found
 
 
+def uri_without_secrets(text: str) -> KeyUri:
+    """A key URI that may be kept or sent: with attributes of its scheme, and secrets only by file:PATH or env:NAME.
+
+    Opens nothing. Where the scheme's extra is not installed here, its attributes are not looked at. Raises ConfigError.
+    """
+    try:
+        attributes = family(scheme_of(text)).ATTRIBUTES
+    except MissingDependency:
+        attributes = None
+    uri = KeyUri.parse(text)
+    if attributes is not None:
+        uri.check_attributes(attributes)
+    if uri.shown() != str(uri):
+        raise ConfigError(
+            f"{uri.scheme}: a secret would stand in the key URI",
+            hint="a PIN or password is named by …-source=file:PATH or env:NAME",
+        )
+    return uri
+
+
 def open_key(uri: str | KeyUri, *, failure_floor: float | None = None, force_login: bool = False) -> Key:
     """Open the key that a URI names. Close it, or use it in a ``with`` block.
 

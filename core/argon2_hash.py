@@ -144,7 +144,7 @@ def hash_password(password: bytes, parameters: Argon2Parameters) -> str:
             type=low_level.Type.ID,
             version=_VERSION,
         )
-    except HashingError as error:
+    except (HashingError, MemoryError) as error:
         raise _did_not_run(error) from None
     return encoded.decode("ascii")
 
@@ -155,7 +155,7 @@ def verify(stored: Argon2Hash, password: bytes) -> bool:
         return low_level.verify_secret(stored.text.encode("ascii"), password, low_level.Type.ID)
     except VerifyMismatchError:
         return False
-    except VerificationError as error:
+    except (VerificationError, MemoryError) as error:
         raise _did_not_run(error) from None
 
 
@@ -169,5 +169,7 @@ def matchless_hash(parameters: Argon2Parameters) -> str:
 def _did_not_run(error: Exception) -> BackendUnavailable:
     # The library's texts name a reason ("Memory allocation error") and nothing that it was given.
     return BackendUnavailable(
-        f"Argon2id did not run: {error}", retryable=True, hint="hash with less memory, or fewer at a time"
+        f"Argon2id did not run: {str(error) or 'out of memory'}",
+        retryable=True,
+        hint="hash with less memory, or fewer at a time",
     )

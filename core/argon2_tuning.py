@@ -34,6 +34,11 @@ class Tuned:
     """Whether that is within the target; if not, these are the cheapest parameters that OWASP accepts."""
 
 
+def meets_owasp(parameters: Argon2Parameters) -> bool:
+    """Whether OWASP accepts them."""
+    return any(parameters.memory_kib >= 1024 * mib and parameters.passes >= passes for mib, passes in _LEAST_PASSES)
+
+
 def measured(parameters: Argon2Parameters) -> float:
     """Hash a few times on this machine; the median in milliseconds."""
     times = []

@@ -15,6 +15,7 @@ from sealpass.core.argon2_hash import RFC_9106_LOW_MEMORY, Argon2Ceilings, Argon
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import ConfigError, RecordProblem, RecordRefused, UnsupportedAlgorithm
 from sealpass.core.legacy_hashes import MAX_VALUE_CHARACTERS, LegacyHash
+from sealpass.core.password_size import MAX_PASSWORD_BYTES
 from sealpass.core.protocols import Opener, Resealer, Sealer
 from sealpass.core.records import Record, RecordUse
 
@@ -97,10 +98,13 @@ class Passwords:
     ) -> str:
         """A new record of ``password`` (secret, taken as it is) under the current key.
 
-        ``subject`` is an immutable random id of the user. Raises operator errors.
+        ``subject`` is an immutable random id of the user. Raises ConfigError, also for over MAX_PASSWORD_BYTES,
+        and what the device raises.
         """
         binding = records.bound_to(subject, use)
         octets = _octets(password, "strict")
+        if len(octets) > MAX_PASSWORD_BYTES:
+            raise ConfigError(f"a password has at most {MAX_PASSWORD_BYTES} bytes in UTF-8: no login would take it")
         if deadline is not None:
             deadline.check()
         hashed = argon2_hash.hash_password(octets, self._hashing)

@@ -46,6 +46,15 @@ def is_record(value: object) -> bool:
     return isinstance(value, str) and value.startswith(PREFIX)
 
 
+def check_subject(subject: object) -> None:
+    """Raise ConfigError for what is not text: a number would be nobody's id, and each login a wrong password."""
+    if not isinstance(subject, str):
+        raise ConfigError(
+            f"a subject is text, not {type(subject).__name__}",
+            hint="str(…) of your id, spelled the same way every time",
+        )
+
+
 def bound_to(subject: str, use: RecordUse | str) -> str:
     """What ties a record to its place. Raises ConfigError.
 
@@ -56,6 +65,7 @@ def bound_to(subject: str, use: RecordUse | str) -> str:
         place = _PLACES[use]  # a member hashes as its text does
     except (KeyError, TypeError):
         raise ConfigError(f"a record's use is one of {', '.join(RecordUse)}") from None
+    check_subject(subject)
     octets = subject.encode("utf-8", "replace")  # a strict encoder's error would hold the subject
     if not 1 <= len(octets) <= MAX_SUBJECT_BYTES or octets.decode("utf-8") != subject:
         raise ConfigError(f"a subject is text of 1 to {MAX_SUBJECT_BYTES} bytes in UTF-8")

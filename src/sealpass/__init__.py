@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         Argon2Ceilings,
         Argon2Parameters,
     )
-    from sealpass.core.contract import E2eeInformation, announce, profile_named, unwrap_password
+    from sealpass.core.contract import E2eeInformation, UnwrapperRing, announce, profile_named, unwrap_password
     from sealpass.core.deadline import Deadline
     from sealpass.core.errors import (
         AuthenticationFailed,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         UnsupportedAlgorithm,
     )
     from sealpass.core.jwe_profile import AIRLOCK_JWE, SEALPASS
+    from sealpass.core.jwk import PublicJwk
     from sealpass.core.kms_profile import AIRLOCK_KMS
     from sealpass.core.legacy_hashes import (
         LegacyArgon2id,
@@ -47,10 +48,12 @@ if TYPE_CHECKING:
         LegacyScrypt,
     )
     from sealpass.core.nonces import MemoryNonceStore, NonceRecord, NonceStore, Purpose
-    from sealpass.core.passwords import Passwords, Verification
+    from sealpass.core.passwords import Passwords, SealingRing, Verification
     from sealpass.core.profile import Profile
+    from sealpass.core.protocols import Key, Opener, Sealed, Sealer, Unwrapper
     from sealpass.core.records import RecordUse
     from sealpass.core.uri import KeyUri
+    from sealpass.service.configuration import ConfigurationRefused, PasswordService, Reloaded, open_service
     from sealpass.service.database import Database
     from sealpass.service.e2ee_repository import E2eePasswordRepository
     from sealpass.service.legacy_hashes import LegacyBcrypt
@@ -58,7 +61,7 @@ if TYPE_CHECKING:
     from sealpass.service.password_repository import IssuedLetter, Outcome, PasswordCheck, PasswordRepository
     from sealpass.service.policy import BlockList, Normalisation, PasswordPolicy, PolicyReason, PolicyViolation
     from sealpass.service.repository import SqlPasswordRepository
-    from sealpass.service.storage import LockOut, PasswordStorage
+    from sealpass.service.storage import Counter, HistoryRecord, LockOut, PasswordStorage, StoredPassword
 
 __version__ = "0.1.0"
 
@@ -74,7 +77,7 @@ _HOMES = {
         "RFC_9106_HIGH_MEMORY",
         "RFC_9106_LOW_MEMORY",
     ),
-    "sealpass.core.contract": ("E2eeInformation", "announce", "profile_named", "unwrap_password"),
+    "sealpass.core.contract": ("E2eeInformation", "UnwrapperRing", "announce", "profile_named", "unwrap_password"),
     "sealpass.core.deadline": ("Deadline",),
     "sealpass.core.errors": (
         "AuthenticationFailed",
@@ -92,6 +95,7 @@ _HOMES = {
         "UnsupportedAlgorithm",
     ),
     "sealpass.core.jwe_profile": ("AIRLOCK_JWE", "SEALPASS"),
+    "sealpass.core.jwk": ("PublicJwk",),
     "sealpass.core.kms_profile": ("AIRLOCK_KMS",),
     "sealpass.core.legacy_hashes": (
         "LegacyArgon2id",
@@ -101,10 +105,12 @@ _HOMES = {
         "LegacyScrypt",
     ),
     "sealpass.core.nonces": ("MemoryNonceStore", "NonceRecord", "NonceStore", "Purpose"),
-    "sealpass.core.passwords": ("Passwords", "Verification"),
+    "sealpass.core.passwords": ("Passwords", "SealingRing", "Verification"),
     "sealpass.core.profile": ("Profile",),
+    "sealpass.core.protocols": ("Key", "Opener", "Sealed", "Sealer", "Unwrapper"),
     "sealpass.core.records": ("RecordUse",),
     "sealpass.core.uri": ("KeyUri",),
+    "sealpass.service.configuration": ("ConfigurationRefused", "PasswordService", "Reloaded", "open_service"),
     "sealpass.service.database": ("Database",),
     "sealpass.service.e2ee_repository": ("E2eePasswordRepository",),
     "sealpass.service.legacy_hashes": ("LegacyBcrypt",),
@@ -112,7 +118,7 @@ _HOMES = {
     "sealpass.service.password_repository": ("IssuedLetter", "Outcome", "PasswordCheck", "PasswordRepository"),
     "sealpass.service.policy": ("BlockList", "Normalisation", "PasswordPolicy", "PolicyReason", "PolicyViolation"),
     "sealpass.service.repository": ("SqlPasswordRepository",),
-    "sealpass.service.storage": ("LockOut", "PasswordStorage"),
+    "sealpass.service.storage": ("Counter", "HistoryRecord", "LockOut", "PasswordStorage", "StoredPassword"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -125,13 +131,17 @@ __all__ = [  # noqa: RUF022 - by subject, as a reader meets them
     "BackendUnavailable",
     "BlockList",
     "ConfigError",
+    "ConfigurationRefused",
+    "Counter",
     "Database",
     "Deadline",
     "DecryptionFailed",
     "E2eeInformation",
     "E2eePasswordRepository",
     "Error",
+    "HistoryRecord",
     "IssuedLetter",
+    "Key",
     "KeyNotFound",
     "KeyRing",
     "KeyUri",
@@ -150,16 +160,19 @@ __all__ = [  # noqa: RUF022 - by subject, as a reader meets them
     "OWASP_12_MIB",
     "OWASP_19_MIB",
     "OWASP_46_MIB",
+    "Opener",
     "OperatorError",
     "Outcome",
     "PasswordCheck",
     "PasswordPolicy",
     "PasswordRepository",
+    "PasswordService",
     "PasswordStorage",
     "Passwords",
     "PolicyReason",
     "PolicyViolation",
     "Profile",
+    "PublicJwk",
     "Purpose",
     "RFC_9106_HIGH_MEMORY",
     "RFC_9106_LOW_MEMORY",
@@ -167,14 +180,22 @@ __all__ = [  # noqa: RUF022 - by subject, as a reader meets them
     "RecordRefused",
     "RecordUse",
     "RejectReason",
+    "Reloaded",
     "SEALPASS",
+    "Sealed",
+    "Sealer",
+    "SealingRing",
     "SqlNonceStore",
     "SqlPasswordRepository",
+    "StoredPassword",
     "TokenRejected",
     "UnsupportedAlgorithm",
+    "Unwrapper",
+    "UnwrapperRing",
     "Verification",
     "announce",
     "open_key",
+    "open_service",
     "profile_named",
     "unwrap_password",
 ]

@@ -172,6 +172,8 @@ def _greet(host: str, port: int, context: ssl.SSLContext, seconds: float) -> Non
             retryable=True,
             hint=_REACHABLE_HINT,
         )
+    except UnicodeError:  # a label that is empty or too long; it holds the name
+        failure = ConfigError("the Dask scheduler is named by something that no host is called")
     raise failure
 
 

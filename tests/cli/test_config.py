@@ -53,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, software_uri: str) -> Path:
         f'[database]\nurl = "sqlite:///{folder}/passwords.db"\n'
         f'[rings.e2ee]\ncurrent = "{software_uri}"\n'
         f'[rings.seal]\ncurrent = "{seal_new}"\nprevious = ["{seal}"]\n'
-        f'[records]\nring = "seal"\n[hashing]\nmemory-kib = 8\npasses = 1\nlanes = 1\n[steps]\n{steps}'
+        f'[records]\nring = "seal"\n[hashing]\nmemory-kib = 47104\npasses = 1\nlanes = 1\n[steps]\n{steps}'
     )
     return folder
 

@@ -108,6 +108,7 @@ def test_legacy_forms_are_an_opt_in(run: Run, seal_uri: str) -> None:
     """A value of bcrypt verifies with --legacy bcrypt, and tells what it cannot compare."""
     ran = run("verify", seal_uri, BCRYPT, "--subject", USER, *CHEAP, stdin="U*U")
     assert ran.status == 2
+    assert "--legacy bcrypt" in ran.err
     options = ("--subject", USER, "--legacy", "bcrypt", *CHEAP, "--json")
     ran = run("verify", seal_uri, BCRYPT, *options, stdin="U*U")
     assert (ran.status, ran.json["needs_rehash"]) == (0, True)
@@ -231,3 +232,11 @@ def test_tune_is_no_key(run: Run) -> None:
     assert run("hash", "--subject", USER, "tune", stdin=PASSWORD).status == 2
     assert "--target-ms" in complete(run, "hash", "tune", "--t")
     assert "--subject" in complete(run, "hash", "--s")
+
+
+@pytest.mark.parametrize(("password", "told"), [("a\nb\n", "several lines"), ("x" * 4097, "at most 4096 bytes")])
+def test_what_no_login_takes_is_not_hashed(run: Run, seal_uri: str, password: str, told: str) -> None:
+    """A form sends one line, and no login takes more than 4096 bytes."""
+    ran = run("hash", seal_uri, "--subject", USER, *CHEAP, stdin=password)
+    assert (ran.status, ran.out) == (2, b"")
+    assert told in ran.err

@@ -2,6 +2,7 @@
 """``sealpass records`` as a user runs it, but in this process."""
 
 import json
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -162,6 +163,9 @@ def test_rotate_then_retire(command: Command, url: str, keys: list[str], key_ids
     assert (status, found["records"], found["calls"]) == (0, 4, {})
     status, found = command.json("rotate", *arguments, "--dry-run")
     assert (status, found["dry_run"], found["tried"], found["moved"]) == (0, True, 4, 0)
+    rate = found["rehearsal"]["records_per_second"]
+    assert rate == pytest.approx(4 / found["rehearsal"]["seconds"])
+    assert found["rehearsal"]["hours_for_all"] == pytest.approx(4 / rate / 3600)
     assert command.json("audit", *arguments)[1]["may_be_retired"] == []
     status, found = command.json("rotate", *arguments, "--batch", "2", "--threads", "2", "--rate", "1000")
     assert (status, found["to_move"], found["moved"], found["complete"]) == (0, 4, 4, True)
@@ -175,6 +179,26 @@ def test_rotate_then_retire(command: Command, url: str, keys: list[str], key_ids
         assert stored is not None
         assert stored.current is not None
         assert Passwords(ring, hashing=CHEAP).verify(stored.current, "x", SUBJECTS[0])
+
+
+def test_a_dry_run_tells_how_long_all_would_take(command: Command, url: str, keys: list[str]) -> None:
+    """Which --estimate cannot for a device that has no quota, and says so."""
+    arguments = ("rotate", url, keys[0], "--previous", keys[1])
+    status, out, _ = command(*arguments, "--dry-run")
+    assert status == 0
+    assert re.search(r"time of the rehearsal +\d+\.\d\d s, [\d,]+ records a second\n", out)
+    assert re.search(r"so all records would take about +0 min", out)
+    status, out, _ = command(*arguments, "--estimate")
+    assert re.search(r"price +none: no AWS KMS takes part\ntime +depends on the device; --dry-run measures it\n", out)
+    assert command.json(*arguments)[1]["rehearsal"] is None
+
+
+@pytest.mark.parametrize("what", ["audit", "rotate"])
+def test_the_current_key_is_no_previous_one(command: Command, url: str, keys: list[str], what: str) -> None:
+    """A slip that would look like a table in which there is nothing to move."""
+    status, out, words = command(what, url, keys[1], "--previous", keys[0], "--previous", keys[1])
+    assert (status, out) == (2, "")
+    assert "the same key is current and previous" in words
 
 
 def test_what_does_not_open_is_told_without_subjects(

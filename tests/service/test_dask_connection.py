@@ -51,6 +51,13 @@ def test_there_is_only_tls(address: str, foreign: TlsFiles) -> None:
     assert "docs/distributed.md" in refused.value.hint
 
 
+@pytest.mark.parametrize("host", [80 * "a", "a..b"])
+def test_a_name_that_no_host_can_have_is_refused(cluster: DaskCluster, host: str) -> None:
+    """As a mistake of the user; nobody is asked."""
+    with pytest.raises(ConfigError, match="no host"), connect(f"tls://{host}:8786", cluster.client_files):
+        pass
+
+
 def test_certificates_are_files_that_go_together(cluster: DaskCluster, foreign: TlsFiles, tmp_path: Path) -> None:
     """Without them, with one that is missing, with the key of another or under a passphrase: a mistake of the user."""
     ours = cluster.client_files

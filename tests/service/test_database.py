@@ -68,6 +68,15 @@ def test_the_url_comes_from_where_it_is_secret_and_never_shows(
     assert "user:***@host/name" in shown
 
 
+@pytest.mark.parametrize(
+    "url", ["sqlite:////tmp/a\0b.db", "postgresql://u:a%00b@host/name", "postgresql://a%00b@host/name"]
+)
+def test_a_nul_in_a_url_is_refused(url: str) -> None:
+    """Before the operating system or a driver sees it."""
+    with pytest.raises(ConfigError, match="NUL"):
+        Database(url)
+
+
 def test_a_driver_that_is_missing_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command that installs it is the hint."""
     monkeypatch.setitem(sys.modules, "psycopg", None)
@@ -123,7 +132,7 @@ def test_a_file_that_is_no_database_is_a_config_error(source: str, tmp_path: Pat
     (tmp_path / "test.db").write_text(SECRET * 100)
     with open_database(source) as database, pytest.raises(ConfigError) as caught:
         PasswordStorage(database).get("s")
-    assert str(caught.value) == "the database file cannot be used (SQLITE_NOTADB)"
+    assert str(caught.value) == "the file is not an SQLite database (SQLITE_NOTADB)"
 
 
 @ON_SQLITE
@@ -271,6 +280,20 @@ def test_an_interruption_that_spoils_the_connection_is_still_one(database: Datab
 
     with pytest.raises(KeyboardInterrupt):
         database.read(work)
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, GeneratorExit, SystemExit])
+def test_a_failure_in_a_cleanup_is_not_the_interruption_before_it(
+    database: Database, interruption: type[BaseException]
+) -> None:
+    """Who handles Ctrl-C, or the end of a generator, and asks the database then, is told why it fails."""
+    outer = interruption()
+    try:
+        raise outer
+    except interruption:
+        with pytest.raises(ConfigError) as caught:
+            database.read(lambda connection: connection.execute(text("SELECT 1 FROM no_such_table")))
+    assert caught.value.__context__ is outer
 
 
 def test_work_that_fails_leaves_nothing(database: Database) -> None:

@@ -2,6 +2,7 @@
 """``sealpass db`` as a user runs it, but in this process."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -67,3 +68,14 @@ def test_a_database_that_is_not_there_is_status_3(command: Command, monkeypatch:
     assert (status, out) == (3, "")
     assert "not reachable" in words
     assert SECRET not in words
+
+
+def test_a_file_that_is_no_database_is_told(command: Command, tmp_path: Path) -> None:
+    """By what it is not; and it stays as it is."""
+    path = tmp_path / "notes.txt"
+    path.write_text("buy milk\n" * 100)
+    path.chmod(0o600)
+    status, out, words = command("upgrade", f"sqlite:///{path}")
+    assert (status, out) == (2, "")
+    assert "not an SQLite database" in words
+    assert path.read_text() == "buy milk\n" * 100

@@ -2,23 +2,24 @@
 import asyncio
 import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from distributed.comm import tcp
 
 from sealpass.__main__ import main
 from sealpass.backends.keyring import KeyRing
 from sealpass.backends.registry import key_maker
 from sealpass.core.errors import ConfigError, KeyNotFound
 from sealpass.core.passwords import Passwords
-from sealpass.dask_connection import Cluster, Future, connect
+from sealpass.dask_connection import Cluster, connect
 from sealpass.service import distributed_rotation, rotation_tasks
 from sealpass.service.checkpoints import Checkpoints
 from sealpass.service.distributed_rotation import DistributedRotation
@@ -113,40 +114,59 @@ def test_a_killed_workers_range_is_taken_up_by_another(
             assert Checkpoints(database).get(f"rotate to {rotation.target}") == []
 
 
-class Overheard:
-    """A cluster that keeps what goes to it and what comes from it."""
+@pytest.fixture
+def overheard(monkeypatch: pytest.MonkeyPatch) -> bytearray:
+    """All that goes from this process to a scheduler or comes from it, as it is before TLS."""
+    octets = bytearray()
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self.octets = b""
+    def listening(to_or_from: Callable[..., Any], find_frames: Callable[[Any, Any], Iterable[Any]]) -> Any:
+        async def listen(given: Any, **settings: Any) -> Any:
+            answer = await to_or_from(given, **settings)
+            for frame in find_frames(given, answer):
+                octets.extend(bytes(frame))
+            return answer
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._cluster, name)
+        return listen
 
-    def submit(self, function: Any, *arguments: object) -> Future:
-        """What is sent."""
-        self.octets += pickle.dumps((function, arguments))
-        return self._cluster.submit(function, *arguments)
+    wrap: dict[str, Callable[[Any, Any], Any]] = {
+        "to_frames": lambda _message, frames: frames,
+        "from_frames": lambda frames, _message: frames,
+    }
+    for name, find_frames in wrap.items():
+        monkeypatch.setattr(tcp, name, listening(getattr(tcp, name), find_frames))
+    return octets
 
-    def result(self, future: Future) -> Any:
-        """What is answered."""
-        answer = self._cluster.result(future)
-        self.octets += pickle.dumps(answer)
-        return answer
+
+@contextmanager
+def tasks_that_tell_always(cluster: Cluster) -> Iterator[None]:
+    """After each batch, on all workers."""
+    run = cluster._client.run
+    run(setattr, rotation_tasks, "LOOK_SECONDS", 0.0)
+    try:
+        yield
+    finally:
+        run(setattr, rotation_tasks, "LOOK_SECONDS", rotation_tasks.LOOK_SECONDS)
 
 
 @on_sqlite
-def test_no_record_and_no_code_goes_over_the_wire(table: Table, two_workers: DaskCluster) -> None:
-    """Functions are sent by their names; no subject, record or key is sent or answered."""
-    with connect(two_workers.address, two_workers.client_files) as cluster:
-        overheard = Overheard(cluster)
-        with DistributedRotation(overheard, table.source, table.new, [table.old]) as rotation:  # type: ignore[arg-type] # it is one, in effect
+def test_no_record_and_no_code_goes_over_the_wire(table: Table, two_workers: DaskCluster, overheard: bytearray) -> None:
+    """Functions are sent by their names; no subject, record or key is sent, answered or told on the way."""
+    with connect(two_workers.address, two_workers.client_files) as cluster, tasks_that_tell_always(cluster):
+        overheard.clear()
+        with DistributedRotation(cluster, table.source, table.new, [table.old], batch=10) as rotation:
             assert rotation.run().moved == len(SUBJECTS)
-    assert b"sealpass.service.rotation_tasks" in overheard.octets
-    assert b"run_part" in overheard.octets
-    assert rotation.target.encode() in overheard.octets  # and it would have heard them
+        heard = bytes(overheard)
+    # It would have heard what is sent, what is answered, and what is told.
+    for present in (
+        b"sealpass.service.rotation_tasks",
+        b"run_part",
+        rotation.target.encode(),
+        rotation._job.run.encode(),
+    ):
+        assert present in heard
+    assert any(attempt.encode() in heard for attempt in rotation._told)
     for absent in (b"subject-", b"$sealpass$", b"co_code", b"cloudpickle"):
-        assert absent not in overheard.octets
+        assert absent not in heard
 
 
 @on_sqlite

@@ -138,7 +138,7 @@ def check_commands(directory: Path, made: list[str]) -> None:
     assert "Traceback" in (directory / "commands").read_text()
     assert len(made) > FEWEST_OF_QUALIFICATION
     reports = list((directory / "reports").iterdir())
-    assert sorted(path.suffix for path in reports) == [".json", ".md"]
+    assert sorted(path.suffix for path in reports) == [".html", ".json", ".md"]
     for path in (*reports, *(directory / name for name in ("standard-output", "standard-error", "debug.log"))):
         content = path.read_text()
         assert [text for text in made if text in content or json.dumps(text)[1:-1] in content] == []

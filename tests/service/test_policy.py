@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealpass.core.errors import ConfigError, Error, OperatorError
+from sealpass.core.password_size import MAX_PASSWORD_BYTES
 from sealpass.service.policy import (
     MAX_BLOCK_LIST_BYTES,
     MAX_HISTORY,
-    MAX_PASSWORD_BYTES,
     NOTHING_MATCHES,
     BlockList,
     Normalisation,
@@ -206,6 +206,12 @@ def test_a_bad_block_list_is_refused(tmp_path: Path, content: bytes | None) -> N
         path.write_bytes(content)
     with pytest.raises(ConfigError, match="the block list"):
         BlockList.load(path)
+
+
+def test_a_block_list_without_a_possible_path_is_refused() -> None:
+    """As one that is not there."""
+    with pytest.raises(ConfigError, match="NUL"):
+        BlockList.load(Path("a\0b"))
 
 
 @pytest.mark.parametrize(

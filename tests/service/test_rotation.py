@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import signal
 import threading
 from collections.abc import Callable
 
@@ -12,7 +13,7 @@ from sealpass.core.protocols import Sealed
 from sealpass.core.records import RecordUse
 from sealpass.service.checkpoints import Checkpoints
 from sealpass.service.database import Database
-from sealpass.service.record_table import RecordTable
+from sealpass.service.record_table import EVERYTHING, RecordTable, Replacement
 from sealpass.service.rotation import MOST_SWEEPS, Pace, Progress, Refused, Rotation
 from sealpass.service.storage import PasswordStorage
 from tests.service.conftest import make_record
@@ -263,6 +264,69 @@ def test_an_interruption_loses_nothing(
     assert left > 0
     old.hook = None
     assert Rotation(database, MemoryRing(new, old)).run() == Progress(moved=left, settled=True)
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, BackendUnavailable], ids=["interrupted", "failed"])
+def test_a_rotation_that_has_ended_is_not_run_again(
+    storage: PasswordStorage, database: Database, old: HookedKey, new: CountedKey, failure: type[BaseException]
+) -> None:
+    """It would seal nothing any more and say that all is moved; none of its steps does so either."""
+    old.hook = Interrupted(6) if failure is KeyboardInterrupt else Away(6, 1000, retryable=False)
+    rotation = Rotation(database, MemoryRing(new, old), batch=2)
+    with pytest.raises(failure):
+        rotation.run()
+    old.hook = None
+    left = under(database)
+    steps: list[Callable[[], object]] = [
+        rotation.run,
+        rotation.rehearse,
+        lambda: rotation.begin([EVERYTHING]),
+        lambda: rotation.run_part(0),
+        lambda: rotation.sweep(EVERYTHING),
+    ]
+    for step in steps:
+        with pytest.raises(ConfigError, match="make a new Rotation"):
+            step()
+    assert not rotation.progress.settled
+    assert under(database) == left
+    assert Rotation(database, MemoryRing(new, old)).run().settled
+
+
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+def test_a_second_interruption_leaves_no_thread_that_stores(
+    storage: PasswordStorage, database: Database, old: HookedKey, new: CountedKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who presses Ctrl-C twice while a batch is stored waits for it: afterwards keys and database may be closed."""
+    rotation = Rotation(database, MemoryRing(new, old), batch=5)
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+    interrupted, came_out = threading.Semaphore(0), threading.Event()
+    outlived: list[bool] = []
+
+    def interrupt(*_: object) -> None:
+        interrupted.release()
+        raise KeyboardInterrupt
+
+    def store_slowly(replacements: list[Replacement], committing: Callable[[], object]) -> int:
+        committing()
+        for before in (lambda: None, rotation._stop.wait):
+            before()
+            signal.pthread_kill(main_thread, signal.SIGINT)
+            assert interrupted.acquire(timeout=20)
+        outlived.append(came_out.wait(0.2))  # time enough for one who does not wait
+        return replace_many(replacements)
+
+    replace_many = rotation._table.replace_many
+    monkeypatch.setattr(rotation._table, "replace_many", store_slowly)
+    usual = signal.signal(signal.SIGINT, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            rotation.run()
+        came_out.set()
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    assert outlived == [False]
+    assert under(database) == {"new": 5, "old": RECORDS - 5}
 
 
 def test_a_rehearsal_stores_nothing(

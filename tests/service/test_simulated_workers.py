@@ -126,11 +126,20 @@ def test_an_sqlite_database_is_on_one_machine() -> None:
     ("database", "key"),
     [
         ("postgresql://user:secret@host/db", "software:path=a"),
+        ("postgresql://user@host/db?oauth_client_secret=secret", "software:path=a"),
+        ("postgresql://user@host/db?scram_client_key=secret", "software:path=a"),
         ("env:DATABASE", "pkcs11:token=t;object=o?pin-value=secret"),
+        ("env:DATABASE", "pkcs11:token=t;object=o?pin=secret"),
+        ("env:DATABASE", "pkcs11:token=t;object=o?pin-source=secret"),
+        ("env:DATABASE", "keystore:path=/k.jks;alias=y?store-pass=secret"),
+        ("env:DATABASE", "keystore:path=/k.jks;alias=y?store-pass-source=secret"),
+        ("env:DATABASE", "software:path=a;text=secret"),
+        ("env:DATABASE", "awskms:key-id=a;region=r?endpoint-url=https://user:secret@host"),
     ],
 )
 def test_a_secret_does_not_go_through_the_scheduler(database: str, key: str) -> None:
     """A URL with a password and a URI with a PIN are refused before anybody is asked."""
-    with pytest.raises(ConfigError) as refused:
-        DistributedRotation(None, database, key)  # type: ignore[arg-type] # not asked
-    assert "secret" not in str(refused.value)
+    for keys in ((key,), ("software:path=a", [key])):
+        with pytest.raises(ConfigError) as refused:
+            DistributedRotation(None, database, *keys)  # type: ignore[arg-type] # not asked
+        assert "secret" not in str(refused.value).replace("a secret would stand", "")

@@ -32,7 +32,7 @@ def seen(storage: PasswordStorage, subject: str = "s") -> StoredPassword:
     return found
 
 
-def stored(current: str, changed_at: float, *history: HistoryRecord, generation: int = 0) -> StoredPassword:
+def stored(current: str, changed_at: float, *history: HistoryRecord, generation: int) -> StoredPassword:
     """What is stored for a subject against which nothing speaks."""
     return StoredPassword(
         "s",
@@ -50,7 +50,7 @@ def stored(current: str, changed_at: float, *history: HistoryRecord, generation:
 
 def test_a_new_subject_comes_back_as_it_was_created(storage: PasswordStorage, clock: Clock) -> None:
     """Its record, no history, no failures, and when it was made."""
-    assert storage.get("s") == stored(R[0], clock.now)
+    assert storage.get("s") == stored(R[0], clock.now, generation=seen(storage).generation)
     assert storage.get("S") is None
 
 
@@ -82,11 +82,12 @@ def test_a_subject_without_any_record_is_refused(storage: PasswordStorage) -> No
 
 def test_a_change_replaces_what_was_seen(storage: PasswordStorage, clock: Clock) -> None:
     """The old record goes to the history as the caller sealed it; attempts and flags begin anew."""
+    first = seen(storage).generation
     assert storage.set_must_change(seen(storage), must_change=True)
     assert storage.count_attempt("s", LOCK_OUT)
     clock.now += 5
     assert storage.change(seen(storage), R[1], history=R[2], keep=2)
-    assert storage.get("s") == stored(R[1], clock.now, HistoryRecord(1, R[2]), generation=2)
+    assert storage.get("s") == stored(R[1], clock.now, HistoryRecord(1, R[2]), generation=first + 2)
 
 
 @pytest.mark.parametrize("other", [R[7], None])
@@ -97,7 +98,11 @@ def test_a_change_of_something_else_than_what_is_there_does_nothing(
     assert storage.count_attempt("s", LOCK_OUT)
     assert storage.set_letter(seen(storage), R[1])
     before = seen(storage)
-    for stale in (replace(before, current=other), replace(before, letter=other), replace(before, generation=0)):
+    for stale in (
+        replace(before, current=other),
+        replace(before, letter=other),
+        replace(before, generation=before.generation - 1),
+    ):
         assert not storage.change(stale, R[2], history=R[3], keep=1, must_change=True)
         assert storage.get("s") == before
 
@@ -137,6 +142,24 @@ def test_a_write_rests_on_the_generation_that_was_seen(
     assert not storage.set_letter(before, R[1])
     assert not storage.set_must_change(before, must_change=True)
     assert storage.get("s") == after
+
+
+def test_a_subject_that_comes_again_has_another_generation(storage: PasswordStorage) -> None:
+    """What rests on the one that was deleted is lost, also after as many changes; numbers keep room to rise."""
+    old = seen(storage)
+    assert storage.delete("s")
+    assert storage.create("s", current=R[0])
+    new = seen(storage)
+    assert not storage.change(old, R[1])
+    assert not storage.set_must_change(old, must_change=True)
+    assert seen(storage) == new
+    generations = [old.generation, new.generation]
+    for _ in range(8):
+        assert storage.delete("s")
+        assert storage.create("s", current=R[0])
+        generations.append(seen(storage).generation)
+    assert len(set(generations)) == len(generations)
+    assert all(0 <= generation < 2**30 for generation in generations)
 
 
 def test_what_changes_no_password_leaves_the_generation(storage: PasswordStorage) -> None:
@@ -180,7 +203,7 @@ def test_a_letter_is_set_replaced_and_removed(storage: PasswordStorage) -> None:
     assert seen(storage).letter == R[1]
     assert storage.set_letter(seen(storage), R[2])
     assert storage.set_letter(seen(storage), None)
-    assert storage.get("s") == replace(empty, generation=3)
+    assert storage.get("s") == replace(empty, generation=empty.generation + 3)
 
 
 def test_a_letter_has_an_age(storage: PasswordStorage, clock: Clock) -> None:

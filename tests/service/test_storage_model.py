@@ -88,7 +88,11 @@ class StorageModel(RuleBasedStateMachine):
         assert won == (subject not in self._expected)
         if won:
             now = self._clock.now
-            self._expected[subject] = Subject(current, letter, must_change, now, letter_made_at=now)
+            first = self._storage.get(subject)
+            assert first is not None
+            self._expected[subject] = Subject(
+                current, letter, must_change, now, letter_made_at=now, generation=first.generation
+            )
 
     @rule(subject=subjects)
     def look(self, subject: str) -> None:

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What importing sealpass costs: each test looks from a fresh process."""
 
+import inspect
 import json
+import re
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -64,12 +67,56 @@ def test_every_public_name_is_there() -> None:
     assert set(sealpass.__all__) <= set(dir(sealpass))
 
 
+def _functions(owner: type) -> Iterator[Callable[..., object]]:
+    for name, member in vars(owner).items():
+        if name.startswith("_") and name != "__init__":
+            continue
+        found = getattr(member, "__func__", member)
+        if isinstance(member, property):
+            found = member.fget
+        if inspect.isfunction(found):
+            yield found
+
+
+# What a backend or a profile is made of, which is not for applications.
+INSIDE = {
+    "Capabilities",
+    "Configuration",
+    "ContentEncryption",
+    "ContentKey",
+    "FailureFloor",
+    "Finding",
+    "RsaOaep",
+    "Submission",
+    "UriAttributes",
+}
+
+
+def test_every_type_in_a_public_signature_is_public() -> None:
+    """Whoever is handed something, or has to hand it over, can name its type."""
+    private = set()
+    for name in sealpass.__all__:
+        public = getattr(sealpass, name)
+        functions = _functions(public) if inspect.isclass(public) else [public] if inspect.isfunction(public) else []
+        for function in functions:
+            named = re.findall(r"sealpass(?:\.\w+)+\.([A-Z]\w*)", str(inspect.signature(function)))
+            private |= {(name, each) for each in named if each not in sealpass.__all__ and each not in INSIDE}
+    assert private == set()
+
+
 IN_THE_DATABASE = (
+    "ConfigurationRefused",
+    "Counter",
     "Database",
+    "HistoryRecord",
     "LockOut",
+    "PasswordService",
     "PasswordStorage",
+    "Reloaded",
     "SqlNonceStore",
     "SqlPasswordRepository",
+    "StoredPassword",
+    "open_service",
 )
 
 
@@ -86,6 +133,22 @@ except sealpass.MissingDependency as error:
     print(error.extra, error.hint, error.__cause__, error.__context__, sep="|")
 """
     assert run_python(script).strip() == "service|pip install 'sealpass[service]'|None|None"
+
+
+@pytest.mark.parametrize("package", ["alembic", "jsonschema", "sqlalchemy"])
+@pytest.mark.parametrize("module", ["sealpass", "sealpass.service.configuration"])
+def test_without_a_package_of_the_extra_a_service_says_what_is_missing(package: str, module: str) -> None:
+    """From either place, and with no other error behind it."""
+    script = f"""
+import sys
+sys.modules["{package}"] = None
+from sealpass import MissingDependency
+try:
+    from {module} import open_service
+except MissingDependency as error:
+    print("'{package}'" in str(error), error.extra, error.__cause__, error.__context__, sep="|")
+"""
+    assert run_python(script).strip() == "True|service|None|None"
 
 
 def test_without_sqlalchemy_the_rest_is_there() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from argon2.exceptions import VerificationError
 
 from sealpass.core import argon2_hash, records
 from sealpass.core.argon2_hash import (
@@ -15,6 +16,7 @@ from sealpass.core.argon2_hash import (
 from sealpass.core.deadline import Deadline
 from sealpass.core.errors import BackendUnavailable, ConfigError, RecordProblem, RecordRefused, UnsupportedAlgorithm
 from sealpass.core.legacy_hashes import LegacyArgon2id, LegacySaltedSha256
+from sealpass.core.password_size import MAX_PASSWORD_BYTES
 from sealpass.core.passwords import NO_MATCH, Passwords, Verification
 from sealpass.core.protocols import Key, Sealed
 from sealpass.core.records import Record, RecordUse, bound_to
@@ -68,7 +70,7 @@ def test_a_password_verifies_against_its_record(passwords: Passwords) -> None:
     assert not passwords.verify(record, "", SUBJECT)
 
 
-@pytest.mark.parametrize("password", ["", " ", "a\0b", "ä", "a\u0308", "x" * 5000, "\U0001f510"], ids=ascii)
+@pytest.mark.parametrize("password", ["", " ", "a\0b", "ä", "a\u0308", "x" * 4096, "\U0001f510"], ids=ascii)
 def test_a_password_is_taken_as_it_is(passwords: Passwords, password: str) -> None:
     """Nothing is trimmed, cut off or normalised."""
     record = passwords.hash(password, SUBJECT)
@@ -394,3 +396,48 @@ def test_reprs_tell_nothing(passwords: Passwords) -> None:
     told = repr(passwords) + repr(passwords.verify(record, PASSWORD, SUBJECT))
     assert "Pferd" not in told
     assert "argon2" not in told
+
+
+@pytest.mark.parametrize("subject", [7, None, b"id"])
+def test_a_subject_that_is_no_text_is_told(passwords: Passwords, subject: Any) -> None:
+    """With what to do, and in every operation."""
+    record = passwords.hash(PASSWORD, SUBJECT)
+    for call in (
+        lambda: passwords.hash(PASSWORD, subject),
+        lambda: passwords.verify(record, PASSWORD, subject),
+        lambda: passwords.rotate(record, subject),
+        lambda: passwords.rebind(record, subject, RecordUse.CURRENT, RecordUse.HISTORY),
+        lambda: passwords.seal_legacy(record, subject),
+    ):
+        with pytest.raises(ConfigError, match="a subject is text, not") as caught:
+            call()
+        assert "str(…) of your id" in caught.value.hint
+
+
+def test_no_password_is_hashed_that_no_login_takes(passwords: Passwords) -> None:
+    """Over 4096 bytes of UTF-8."""
+    most = "ß" * (MAX_PASSWORD_BYTES // 2)
+    assert passwords.verify(passwords.hash(most, SUBJECT), most, SUBJECT)
+    with pytest.raises(ConfigError, match="at most 4096 bytes"):
+        passwords.hash(most + "x", SUBJECT)
+
+
+def test_without_memory_known_and_unknown_users_look_the_same(
+    passwords: Passwords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error is the one of a device that is away, whichever way the library says it."""
+    record = passwords.hash(PASSWORD, SUBJECT)
+    for raised in (MemoryError(), VerificationError("Memory allocation error")):
+
+        def no_memory(*_: object, error: Exception = raised) -> bool:
+            raise error
+
+        monkeypatch.setattr("argon2.low_level.verify_secret", no_memory)
+        calls: list[Callable[[], object]] = [
+            lambda: passwords.verify(record, PASSWORD, SUBJECT),
+            lambda: passwords.verify_nobody(PASSWORD),
+        ]
+        for call in calls:
+            with pytest.raises(BackendUnavailable, match=r"did not run: \w") as caught:
+                call()
+            assert caught.value.retryable

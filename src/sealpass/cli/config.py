@@ -40,9 +40,10 @@ def check(*, path: str, offline: bool, strict: bool, as_json: bool) -> None:
     """Find what is wrong with a configuration, at its line and key.
 
     Needs the file and, without --offline, the keys, PINs and database that it names: every key of every ring is
-    opened, once, and the database is asked for its version. Errors are a step that is not configured or has no ring,
-    one key for two purposes, a key that does not answer or cannot do what a step needs, and tables of another
-    version. What is switched off on purpose ("off") is a warning.
+    opened, once, and the database is asked for its version and for the keys of its records, which reads the whole
+    table. Errors are a step that is not configured or has no ring, one key for two purposes, a key that does not answer
+    or cannot do what a step needs, records under a key that left the ring, hashes that need more memory than there is,
+    and tables of another version. What is weak, or switched off on purpose ("off"), is a warning.
 
     Exit status: 0 no errors; 1 errors; 2 the file itself is wrong; 3 a key or the database does not answer.
     """

@@ -19,6 +19,7 @@ from sealpass.cli.table import is_terminal
 from sealpass.core.argon2_hash import HASHING_PROFILES, Argon2Parameters
 from sealpass.core.argon2_tuning import MIN_MEMORY_MIB, Tuned
 from sealpass.core.argon2_tuning import tune as find_parameters
+from sealpass.core.errors import ConfigError
 from sealpass.core.passwords import Passwords
 
 DEFAULT_TARGET_MS = 250
@@ -67,16 +68,26 @@ class CommandOrTune(Command):
 def hash(*, uri: str, subject: str, use: str, hashing: str, as_json: bool) -> None:  # noqa: A001 - the command's name
     """Hash a password and seal the hash: print its record.
 
-    Needs the URI of a symmetric key, its PIN, and the password on standard input: one trailing newline is dropped,
-    and a terminal is asked without echo. The record is one line, which only this key can open, and only for this
-    subject and use.
+    Needs the URI of a symmetric key, its PIN, and the password on standard input, as one line of at most 4096 bytes:
+    its end is dropped, and a terminal is asked without echo. The record is one line, which only this key can open, and
+    only for this subject and use.
 
     'sealpass hash tune' measures which costs this machine can bear; see 'sealpass hash tune --help'.
     """
     with KeyRing(uri) as ring:
         passwords = Passwords(ring, hashing=HASHING_PROFILES[hashing])
-        record = passwords.hash(read_password(), subject, use)
+        record = passwords.hash(_one_line(read_password()), subject, use)
     write_result({"record": record}, record, as_json=as_json)
+
+
+def _one_line(password: str) -> str:
+    """The password (secret); raises ConfigError where it has several lines."""
+    if "\n" in password or "\r" in password:
+        raise ConfigError(
+            "the password has several lines, which nobody can type into a login form",
+            hint="one line end after it is dropped; is it the right file?",
+        )
+    return password
 
 
 def _above_zero(_context: click.Context, _parameter: click.Parameter, value: float) -> float:

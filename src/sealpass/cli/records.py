@@ -4,6 +4,7 @@
 import functools
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -202,7 +203,7 @@ def estimate_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @database_and_ring(needs_key=True)
 @limit_options
-@click.option("--dry-run", is_flag=True, help="Count, seal a hundred records anew, and store nothing.")
+@click.option("--dry-run", is_flag=True, help="Count, seal a hundred records anew and time it, store nothing.")
 @estimate_options
 @scheduler_options()
 @json_option
@@ -241,8 +242,8 @@ def rotate(
             ) as distributed,
         ):
             total = distributed.count()
-            done = distributed.rehearse() if dry_run else _run(distributed, total, as_json=as_json)
-        _show(done, distributed.target, total, dry_run=dry_run, as_json=as_json)
+            done, seconds = _rehearse(distributed) if dry_run else (_run(distributed, total, as_json=as_json), None)
+        _show(done, distributed.target, total, rehearsed_in=seconds, as_json=as_json)
         return
     with open_named(source) as database, log_as_warnings(as_json=as_json):
         if reckoning.wanted:
@@ -252,13 +253,28 @@ def rotate(
         with KeyRing(uri, previous) as ring:
             rotation = Rotation(database, ring, batch=limits.batch, threads=threads, rate=rate)
             total = _to_move(database, rotation.target)
-            done = rotation.rehearse() if dry_run else _run(rotation, total, as_json=as_json)
-    _show(done, rotation.target, total, dry_run=dry_run, as_json=as_json)
+            done, seconds = _rehearse(rotation) if dry_run else (_run(rotation, total, as_json=as_json), None)
+    _show(done, rotation.target, total, rehearsed_in=seconds, as_json=as_json)
 
 
 def _to_move(database: Database, target: str) -> int:
     counts = RecordTable(database).counts()
     return sum(count.records for count in counts if count.key_id is not None and count.key_id != target)
+
+
+def _rehearse(rotation: Rotation | DistributedRotation) -> tuple[Progress, float]:
+    """What would have become of the records that were tried, and the seconds that it took."""
+    began = time.perf_counter()
+    done = rotation.rehearse()
+    return done, time.perf_counter() - began
+
+
+def _rehearsal(done: Progress, total: int, seconds: float | None) -> dict[str, float] | None:
+    """None where nothing was tried."""
+    if seconds is None or not done.rehearsed:
+        return None
+    rate = done.rehearsed / seconds
+    return {"seconds": seconds, "records_per_second": rate, "hours_for_all": total / rate / 3600}
 
 
 def _run(rotation: Rotation | DistributedRotation, total: int, *, as_json: bool) -> Progress:
@@ -271,7 +287,9 @@ def _run(rotation: Rotation | DistributedRotation, total: int, *, as_json: bool)
         raise
 
 
-def _show(done: Progress, target: str, total: int, *, dry_run: bool, as_json: bool) -> None:
+def _show(done: Progress, target: str, total: int, *, rehearsed_in: float | None, as_json: bool) -> None:
+    """``rehearsed_in``: seconds, of a dry run."""
+    dry_run = rehearsed_in is not None
     refused = sum(done.refused.values())
     result: dict[str, Any] = {
         "target": target,
@@ -285,6 +303,7 @@ def _show(done: Progress, target: str, total: int, *, dry_run: bool, as_json: bo
             {"key_id": kind.key_id, "slot": kind.slot.value, "problem": kind.problem.value, "records": number}
             for kind, number in sorted(done.refused.items())
         ],
+        "rehearsal": _rehearsal(done, total, rehearsed_in),
         "complete": not dry_run and done.settled and not refused,
     }
     write_result(result, render(outcome_rows(result)), as_json=as_json)

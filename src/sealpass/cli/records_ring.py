@@ -9,6 +9,8 @@ import click
 from click.core import ParameterSource
 
 from sealpass.cli.options import not_empty, previous_option
+from sealpass.core.errors import ConfigError
+from sealpass.core.uri import KeyUri
 
 
 def database_and_ring(*, needs_key: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -28,6 +30,8 @@ def database_and_ring(*, needs_key: bool) -> Callable[[Callable[..., Any]], Call
                 raise click.UsageError("Missing argument DATABASE, or --config FILE", context)
             if needs_key and uri is None:
                 raise click.UsageError("Missing argument KEY", context)
+            if uri is not None:
+                _refuse_twice(uri, previous)
             return command(source=source, uri=uri, previous=previous, **options)
 
         database = click.argument("source", metavar="[DATABASE]", required=False, callback=not_empty)
@@ -42,6 +46,14 @@ def database_and_ring(*, needs_key: bool) -> Callable[[Callable[..., Any]], Call
         return database(key(previous_option(config_option(gathered))))
 
     return decorate
+
+
+def _refuse_twice(uri: str, previous: tuple[str, ...]) -> None:
+    """Raise ConfigError where the current key is one of the previous ones: nothing would be moved."""
+    if KeyUri.parse(uri) in map(KeyUri.parse, previous):
+        raise ConfigError(
+            "the same key is current and previous", hint="KEY is the new key, and --previous names those before it"
+        )
 
 
 def _configured(path: str) -> tuple[str, str, tuple[str, ...]]:

@@ -41,6 +41,11 @@ def outcome_rows(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("changed by others meanwhile", str(result["changed_meanwhile"])),
         ("not sealed at all", str(result["not_sealed"])),
     ]
+    if result["rehearsal"] is not None:
+        rehearsal = result["rehearsal"]
+        rate, hours = rehearsal["records_per_second"], rehearsal["hours_for_all"]
+        rows.append(("time of the rehearsal", f"{rehearsal['seconds']:.2f} s, {rate:,.0f} records a second"))
+        rows.append(("so all records would take about", f"{_time(hours)}, and the database's writes"))
     rows += [
         (f"refused ({kind['problem']})", f"{kind['records']} in slot {kind['slot']} under {kind['key_id']}")
         for kind in result["refused"]
@@ -61,7 +66,8 @@ def estimate_rows(found: Estimate, rate: float | None) -> list[tuple[str, str]]:
     if found.cpu_hours is not None:
         rows.append(("time of one processor here", _time(found.cpu_hours)))
     if not found.calls:
-        rows.append(("price", "no AWS KMS takes part; measure the time with --dry-run"))
+        rows.append(("price", "none: no AWS KMS takes part"))
+        rows.append(("time", "depends on the device; --dry-run measures it"))
     return rows
 
 

@@ -11,7 +11,7 @@ from sealpass.cli.input import read_password
 from sealpass.cli.options import json_option, key_argument, not_empty, previous_option, subject_option, use_option
 from sealpass.cli.output import write_result
 from sealpass.core.argon2_hash import HASHING_PROFILES
-from sealpass.core.errors import RecordProblem, RecordRefused
+from sealpass.core.errors import MissingDependency, RecordProblem, RecordRefused
 from sealpass.core.passwords import Passwords, Verification
 from sealpass.service.legacy_hashes import LEGACY_HASHES, legacy_hash_named
 
@@ -60,12 +60,27 @@ def verify(
             found = passwords.verify(record, read_password(), subject, use)
         except RecordRefused as refused:
             if refused.problem is RecordProblem.FORM:
-                refused.hint = "put it in single quotes, or the shell takes the words behind each $ for variables"
+                refused.hint = _hint(record)
             raise
     result = {"matches": found.matches, "needs_rehash": found.needs_rehash, "refusal": found.refusal}
     write_result(result, _sentence(found), as_json=as_json)
     if not found:
         click.get_current_context().exit(FAILED)
+
+
+def _hint(value: str) -> str:
+    """For a value that is no record, and of no form that is allowed."""
+    looks_like = [f"--legacy {name}" for name in LEGACY_HASHES if _has_form(value, name)]
+    if looks_like:
+        return f"it looks like a legacy hash; allow its form with {' or '.join(looks_like)}"
+    return "put it in single quotes, or the shell takes the words behind each $ for variables"
+
+
+def _has_form(value: str, name: str) -> bool:
+    try:
+        return legacy_hash_named(name).recognises(value)
+    except MissingDependency:
+        return False
 
 
 def _sentence(found: Verification) -> str:

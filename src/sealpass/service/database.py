@@ -4,6 +4,7 @@
 import os
 import sqlite3
 import stat
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -42,6 +43,8 @@ _DRIVERS = {
     "postgresql+psycopg": "postgresql+psycopg",
 }
 _URL_HINT = "it is sqlite:////path/to/file or postgresql://user@host/name, or env:NAME or file:PATH that holds it"
+_SECRET_OPTIONS = ("password", "secret", "scram_")
+"""In names of libpq's options: sslpassword, oauth_client_secret, scram_client_key."""
 _OLDEST_SQLITE = (3, 35)  # RETURNING
 _WRITE = "sealpass_write"
 """The execution option of transactions that will write."""
@@ -49,12 +52,15 @@ _WRITE = "sealpass_write"
 T = TypeVar("T")
 
 
-def _interruption(error: BaseException) -> BaseException | None:
-    """The Ctrl-C or exit that ``error`` followed: a driver that it hit in the middle may be unable to roll back."""
+def _interruption(error: BaseException, handled: BaseException | None) -> BaseException | None:
+    """The Ctrl-C or exit that ``error`` followed: a driver that it hit in the middle may be unable to roll back.
+
+    ``handled`` is what the caller was handling already, as a cleanup after an interruption does: that one is over.
+    """
     context = error.__context__
-    while isinstance(context, Exception):
+    while isinstance(context, Exception) and context is not handled:
         context = context.__context__
-    return context
+    return None if context is handled else context
 
 
 def database_url(source: str) -> URL:
@@ -72,7 +78,9 @@ def database_url(source: str) -> URL:
     if driver is None:
         raise ConfigError("sealpass stores in SQLite or PostgreSQL only", hint=_URL_HINT)
     url = url.set(drivername=driver)
-    if any("password" in option for option in url.query):  # there the library does not hide it
+    if "\0" in source or "\0" in f"{url.username}{url.password}":  # the latter are decoded from %00
+        raise ConfigError("the URL of a database holds no NUL", hint=_URL_HINT)
+    if any(secret in option for option in url.query for secret in _SECRET_OPTIONS):  # there the library hides nothing
         raise ConfigError("a password stands before the host of a database URL, or in a passfile", hint=_URL_HINT)
     if url.get_backend_name() == "sqlite" and (
         url.host or url.query or not url.database or url.database == ":memory:" or url.database.startswith("file:")
@@ -203,6 +211,7 @@ class Database:
 
     def _run(self, work: Callable[[Connection], T], *, write: bool) -> T:
         failure: OperatorError
+        handled = sys.exception()
         try:
             with self._engine.connect() as connection:
                 connection.execution_options(**{_WRITE: write})
@@ -210,7 +219,7 @@ class Database:
                 connection.commit()
                 return answer
         except SQLAlchemyError as error:
-            if (interruption := _interruption(error)) is not None:
+            if (interruption := _interruption(error, handled)) is not None:
                 raise interruption from None
             failure = operator_error(error)
         except UnicodeEncodeError:  # it holds the text

@@ -44,6 +44,8 @@ def _of_sqlite(error: sqlite3.Error) -> OperatorError:
         return ConfigError(f"the database has not the tables that are expected {named}", hint=UPGRADE_HINT)
     if code == sqlite3.SQLITE_CONSTRAINT:
         return ConfigError(f"the database refuses the values {named}")
+    if code == sqlite3.SQLITE_NOTADB:
+        return ConfigError(f"the file is not an SQLite database {named}", hint="is it the right file?")
     return ConfigError(f"the database file cannot be used {named}")
 
 

@@ -14,8 +14,8 @@ from contextlib import suppress
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from sealpass.backends.registry import uri_without_secrets
 from sealpass.core.errors import BackendUnavailable, ConfigError
-from sealpass.core.uri import KeyUri
 from sealpass.dask_connection import Cluster, Future
 from sealpass.service import rotation_tasks
 from sealpass.service.database import database_url
@@ -61,7 +61,7 @@ class DistributedRotation:
                 hint="name the URL by env:NAME or file:PATH, which each worker reads for itself, or use a passfile",
             )
         for uri in (current, *previous):
-            KeyUri.parse(uri)  # refuses a PIN in it before it is sent
+            uri_without_secrets(uri)  # before it is sent
         self._cluster = cluster
         self._rate = rate
         self._job = RotationJob(f"sealpass-{uuid.uuid4().hex}", database, current, tuple(previous), batch, threads)

@@ -8,6 +8,7 @@ from sealpass.core.contract import E2eeInformation, UnwrapperRing, announce, pro
 from sealpass.core.deadline import Deadline
 from sealpass.core.nonces import DEFAULT_LIFETIME_SECONDS, NonceStore, Purpose
 from sealpass.core.profile import Profile
+from sealpass.core.records import check_subject
 from sealpass.service.password_repository import IssuedLetter, Outcome, PasswordCheck, PasswordRepository
 
 
@@ -16,7 +17,8 @@ class TokenRepository(ABC):
 
     ``session`` names the login flow, as in announce(). Every method that takes a token raises TokenRejected, which
     plain text in its place gets, too, or DecryptionFailed. The repository inside hears of neither, so no token that
-    does not open ever counts as a wrong password. All tokens of a step are opened before anything else of it happens.
+    does not open ever counts as a wrong password. All tokens of a step are opened before anything else of it happens;
+    only a subject that is no text is a ConfigError before that.
     """
 
     def __init__(self, inner: PasswordRepository) -> None:
@@ -24,12 +26,15 @@ class TokenRepository(ABC):
 
     def check(self, session: str, subject: str | None, token: str, deadline: Deadline | None = None) -> PasswordCheck:
         """See PasswordRepository; the token is of Purpose.CHECK."""
+        if subject is not None:
+            check_subject(subject)
         return self._inner.check(subject, self._password(session, token, Purpose.CHECK, deadline), deadline)
 
     def change(
         self, session: str, subject: str, old_token: str, new_token: str, deadline: Deadline | None = None
     ) -> Outcome:
         """See PasswordRepository; the old password is in a token of Purpose.CHECK, the new one of Purpose.CHANGE."""
+        check_subject(subject)
         old = self._password(session, old_token, Purpose.CHECK, deadline)
         new = self._password(session, new_token, Purpose.CHANGE, deadline)
         return self._inner.change(subject, old, new, deadline)
@@ -38,17 +43,20 @@ class TokenRepository(ABC):
         self, session: str, subject: str, token: str, deadline: Deadline | None = None, *, generation: int | None
     ) -> Outcome:
         """See PasswordRepository; the token is of Purpose.CHANGE."""
+        check_subject(subject)
         password = self._password(session, token, Purpose.CHANGE, deadline)
         return self._inner.change_forced(subject, password, deadline, generation=generation)
 
     def reset(self, session: str, subject: str, token: str, deadline: Deadline | None = None) -> Outcome:
         """See PasswordRepository; the token is of Purpose.RESET."""
+        check_subject(subject)
         return self._inner.reset(subject, self._password(session, token, Purpose.RESET, deadline), deadline)
 
     def register(
         self, session: str, subject: str, token: str, deadline: Deadline | None = None, *, must_change: bool = False
     ) -> Outcome:
         """See PasswordRepository; the token is of Purpose.REGISTER."""
+        check_subject(subject)
         password = self._password(session, token, Purpose.REGISTER, deadline)
         return self._inner.register(subject, password, deadline, must_change=must_change)
 
@@ -56,6 +64,7 @@ class TokenRepository(ABC):
         self, session: str, subject: str, token: str, deadline: Deadline | None = None, *, must_change: bool = True
     ) -> Outcome:
         """See PasswordRepository; the token is of Purpose.ADMIN_SET."""
+        check_subject(subject)
         password = self._password(session, token, Purpose.ADMIN_SET, deadline)
         return self._inner.admin_set(subject, password, deadline, must_change=must_change)
 

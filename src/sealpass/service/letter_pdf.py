@@ -13,7 +13,6 @@ from dataclasses import dataclass, fields
 from datetime import date
 from enum import Enum
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,9 @@ if TYPE_CHECKING:
 
 _MM = 72 / 25.4  # points
 _FONT_HINT = "give a TrueType font that has them, such as DejaVu Sans"
+_GAP = 0.09
+"""Between the characters of the password, in em: neighbours do not run into one letter (rn, vv). From 0.1 on, readers
+take a gap for a space, which nobody should copy."""
 _SMALLEST_LOGIN, _SMALLEST_PASSWORD = 9, 12  # points
 # ReportLab's registry of fonts and what it reads from a font file belong to the process.
 _REPORTLAB = threading.Lock()
@@ -55,7 +57,7 @@ class Letter:
     password_label: str = "Initial password"  # noqa: S105 - what is printed above it
     validity: str = "The initial password is valid for 30 days from the date of this letter."
     after: tuple[str, ...] = (
-        "It has small letters, the digits 2 to 9, and hyphens, which are part of it.",
+        "It has small letters, the digits 2 to 9, hyphens (which are part of it), and no blanks.",
         "At your first login you will be asked to choose a password of your own. Then destroy this letter.",
         "Never tell anybody this password, us included. If the envelope came open, call us before you log in.",
     )
@@ -211,7 +213,7 @@ class _Page:
         y = self._paragraph("subject", letter.subject, sheet.subject, 13) + 5.0
         y = self._paragraphs("before", letter.before, y) + 3.0
         y = self._paragraph("login_label", letter.login_label, y, 9) + 1.6
-        y = self._login(letter.login, y - 2.0) + 8.0
+        y = self._login(letter.login, y - 2.0) + 10.0
         y = self._paragraph("password_label", letter.password_label, y, 9)
         y = self._password(password, y) + 7.0
         y = self._paragraphs("validity", (letter.validity,), y) if letter.validity else y
@@ -235,12 +237,9 @@ class _Page:
         self._lines("recipient", lines, (left, top), 10.5, sheet.address_lines)
 
     def _password(self, password: str, y: float) -> float:
-        """In a frame below ``y``, large, letters well apart and groups further; answers the foot of the frame."""
+        """In a frame below ``y``, large, with letters apart; answers the foot of the frame."""
         sheet, padding, height = self._sheet, 6.0, 17.0
-        # What follows each character, in em. Neighbours do not run into one letter (rn, vv).
-        gaps = [0.3 if SEPARATOR in pair else 0.15 for pair in pairwise(password)] + [0.0]
-        widths = [self._password_font.stringWidth(character, 1) for character in password]
-        ems = sum(widths) + sum(gaps)
+        ems = self._password_font.stringWidth(password, 1) + _GAP * (len(password) - 1)
         size = min(26.0, (sheet.text_width - 2 * padding) * _MM / ems)
         if size < _SMALLEST_PASSWORD:
             raise ConfigError("the password is too long to be read from a letter", hint="fewer or shorter groups")
@@ -252,9 +251,8 @@ class _Page:
         # One text object, so that whoever copies the password, or has it read aloud, gets it in one piece.
         text = canvas.beginText(left + padding * _MM, self._up(top + height / 2) - 0.3 * size)
         text.setFont(self._password_font.fontName, size)
-        for character, gap in zip(password, gaps, strict=True):
-            text.setCharSpace(gap * size)
-            text.textOut(character)
+        text.setCharSpace(_GAP * size)
+        text.textOut(password)
         canvas.drawText(text)
         canvas.restoreState()
         return top + height

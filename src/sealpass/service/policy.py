@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Self
 
 from sealpass.core.errors import ConfigError, Error
+from sealpass.core.password_size import MAX_PASSWORD_BYTES
 
-MAX_PASSWORD_BYTES = 4096
-"""In UTF-8, before and after normalisation. Beyond it nothing is normalised, hashed or looked up, by any policy."""
+LEAST_LENGTH = 8
+"""Code points: what SP 800-63B-4 asks for where the password is one of two factors."""
 MAX_HISTORY = 24
 """A new password costs one hash and one call of the device for each record of the history."""
 MAX_BLOCK_LIST_BYTES = 16 * 1024 * 1024
@@ -102,6 +103,8 @@ class BlockList:
                 octets = file.read(MAX_BLOCK_LIST_BYTES + 1)
         except OSError as error:
             raise ConfigError(f"cannot read the block list {path}: {error.strerror}") from None
+        except ValueError:
+            raise ConfigError("the path of a block list holds no NUL") from None
         if len(octets) > MAX_BLOCK_LIST_BYTES:
             raise ConfigError(f"the block list {path} has over {MAX_BLOCK_LIST_BYTES} bytes", hint="take its top")
         try:
@@ -159,7 +162,10 @@ class PasswordPolicy:
             raise ConfigError(f"a normalisation is one of {', '.join(Normalisation)}")
 
     def comparable(self, password: str) -> str:
-        """The form of a password (secret) to verify records with; for what no record can be of, NOTHING_MATCHES."""
+        """The form of a password (secret) to verify records with; for what no record can be of, NOTHING_MATCHES.
+
+        Beyond MAX_PASSWORD_BYTES, before or after normalisation, nothing is normalised, hashed or looked up.
+        """
         if _is_too_long(password):
             return NOTHING_MATCHES
         text = self.normalisation.apply(password)
@@ -187,7 +193,10 @@ class PasswordPolicy:
         return text
 
 
-def _is_too_long(password: str) -> bool:
+def _is_too_long(password: object) -> bool:
+    """Raises ConfigError for what is not text."""
+    if not isinstance(password, str):
+        raise ConfigError(f"a password is a str, not {type(password).__name__}")
     return len(password.encode("utf-8", "surrogatepass")) > MAX_PASSWORD_BYTES
 
 

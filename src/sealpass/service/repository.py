@@ -100,6 +100,8 @@ class SqlPasswordRepository:
 
     def check(self, subject: str | None, password: str, deadline: Deadline | None = None) -> PasswordCheck:
         """See :class:`PasswordRepository`. A record that is out of date is brought up to date."""
+        if subject is not None:
+            records.check_subject(subject)
         text = self._policy.comparable(password)
         match = self._attempt(subject or "", text, deadline)
         if match is None:
@@ -113,6 +115,7 @@ class SqlPasswordRepository:
 
     def change(self, subject: str, old: str, new: str, deadline: Deadline | None = None) -> Outcome:
         """See :class:`PasswordRepository`. The history is looked at only once the old password turned out right."""
+        records.check_subject(subject)
         old_text, new_text = self._policy.comparable(old), self._acceptable(new, Purpose.CHANGE)
         match = self._attempt(subject, old_text, deadline)
         if match is None:
@@ -124,6 +127,7 @@ class SqlPasswordRepository:
         self, subject: str, new: str, deadline: Deadline | None = None, *, generation: int | None
     ) -> Outcome:
         """See :class:`PasswordRepository`."""
+        records.check_subject(subject)
         text = self._acceptable(new, Purpose.CHANGE)
         seen = self._storage.get(subject)
         if seen is None or not seen.must_change:
@@ -135,6 +139,7 @@ class SqlPasswordRepository:
 
     def reset(self, subject: str, new: str, deadline: Deadline | None = None) -> Outcome:
         """See :class:`PasswordRepository`. Ends a lock-out."""
+        records.check_subject(subject)
         text = self._acceptable(new, Purpose.RESET)
         seen = self._storage.get(subject)
         if seen is None:
@@ -146,6 +151,7 @@ class SqlPasswordRepository:
         self, subject: str, new: str, deadline: Deadline | None = None, *, must_change: bool = False
     ) -> Outcome:
         """See :class:`PasswordRepository`."""
+        records.check_subject(subject)
         text = self._acceptable(new, Purpose.REGISTER)
         record = self._passwords.hash(text, subject, deadline=deadline)
         created = self._storage.create(subject, current=record, must_change=must_change)
@@ -158,6 +164,7 @@ class SqlPasswordRepository:
 
         Does not compare with earlier passwords: the answer would tell an administrator what a user's password was.
         """
+        records.check_subject(subject)
         text = self._acceptable(new, Purpose.ADMIN_SET)
         seen = self._storage.get(subject)
         return Outcome.UNKNOWN if seen is None else self._set(seen, text, deadline, must_change=must_change)
@@ -171,6 +178,7 @@ class SqlPasswordRepository:
         register: bool = False,
     ) -> IssuedLetter:
         """See :class:`PasswordRepository`. Raises ConfigError where no record can be of what the maker made."""
+        records.check_subject(subject)
         seen = self._storage.get(subject)
         if register != (seen is None):
             return IssuedLetter(Outcome.EXISTS if register else Outcome.UNKNOWN)
@@ -204,6 +212,8 @@ class SqlPasswordRepository:
                 self._storage.return_attempt(subject)
         if match is not None:
             self._storage.clear_attempts(subject)
+        elif guess.was_compared and seen.locked_for:  # read after the attempt was counted, and it may still be made
+            _log.warning("subject %r is locked out, after %d attempts that failed", subject, seen.failures)
         return match
 
     def _match(self, seen: StoredPassword, guess: _Guess) -> _Match | None:

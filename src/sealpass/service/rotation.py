@@ -90,8 +90,9 @@ class Pace:
 class Rotation:
     """One job: move every record of ``database`` that the keys of ``ring`` open under its current key.
 
-    Make one for each run. ``rate`` is in records a second, ``threads`` work at the same time, ``batch`` records are
-    replaced in one transaction. The other settings, all in seconds, are for tests. Ring and database stay the caller's.
+    Make one for each run; after a failure or an interruption it refuses another one. ``rate`` is in records a second,
+    ``threads`` work at the same time, ``batch`` records are replaced in one transaction. The other settings, all in
+    seconds, are for tests. Ring and database stay the caller's.
     """
 
     def __init__(
@@ -145,10 +146,15 @@ class Rotation:
         self.end()
         return self.progress
 
+    def _check_that_it_goes_on(self) -> None:
+        if self._stop.is_set() or self._failure is not None:  # it would seal nothing, and find nothing left to do
+            raise ConfigError("this rotation has ended: make a new Rotation, which goes on where it left off")
+
     # The steps of run(), for a job of several processes. Each has its own Rotation of the same database and keys.
 
     def begin(self, ranges: list[SubjectRange]) -> list[Checkpoint]:
         """The parts of the job: the given ranges, or those that it had already. Raises as run()."""
+        self._check_that_it_goes_on()
         return self._again(self._checkpoints.begin, self.job, ranges)
 
     def run_part(self, number: int, tell: Callable[[Progress], object] = lambda _progress: None) -> None:
@@ -156,6 +162,7 @@ class Rotation:
 
         Two that work on the same part do each other no harm: it is only work done twice.
         """
+        self._check_that_it_goes_on()
         for part in self._again(self._checkpoints.get, self.job):
             if part.part == number and not part.finished:
                 self._work_through(part, tell, keep=True)
@@ -165,6 +172,7 @@ class Rotation:
 
         The job is settled when a sweep over everything, in one range or in several, after all parts, finds none.
         """
+        self._check_that_it_goes_on()
         before = self.progress.moved + self.progress.changed
         self.progress.refused.clear()
         self.progress.unsealed = 0
@@ -177,6 +185,7 @@ class Rotation:
 
     def rehearse(self, records: int = REHEARSED) -> Progress:
         """Seal a few records anew and store none of them; what would have become of them. Raises as run()."""
+        self._check_that_it_goes_on()
         with self._workers() as workers:
             batch = self._again(lambda: self._table.scan(limit=records, not_under=self.target))
             self.progress.rehearsed = len(self._move_all(workers.map, batch))
@@ -186,16 +195,30 @@ class Rotation:
 
     @contextmanager
     def _workers(self) -> Iterator["_Workers"]:
-        """None of the threads is left behind."""
-        with (
-            ThreadPoolExecutor(self._threads, thread_name_prefix="sealpass-sealing") as sealing,
-            ThreadPoolExecutor(1, thread_name_prefix="sealpass-storing") as storing,
-        ):
-            try:
-                yield _Workers(map if self._threads == 1 else sealing.map, storing)
-            except BaseException:
-                self._stop.set()
-                raise
+        """None of the threads is left behind, however often Ctrl-C comes: they use the caller's keys and database."""
+        sealing = ThreadPoolExecutor(self._threads, thread_name_prefix="sealpass-sealing")
+        storing = ThreadPoolExecutor(1, thread_name_prefix="sealpass-storing")
+        interruption: BaseException | None = None
+        try:
+            storing.submit(int)  # starts the thread now: one that an interruption hits while it starts is never joined
+            yield _Workers(map if self._threads == 1 else sealing.map, storing)
+        except BaseException:
+            self._stop.set()
+            raise
+        finally:
+            while True:
+                # Another thread joins them, to which no interruption comes. Once one has come out of Thread.join(),
+                # Python before 3.13 takes the thread for ended.
+                try:
+                    ended = threading.Event()
+                    threading.Thread(target=_shut_down, args=(ended, sealing, storing), daemon=True).start()
+                    ended.wait()
+                    break
+                except BaseException as error:  # noqa: BLE001 - raised below, when the threads have ended
+                    self._stop.set()
+                    interruption = error
+            if interruption is not None:
+                raise interruption
 
     def _work_through(self, part: Checkpoint, tell: Callable[[Progress], object], *, keep: bool) -> None:
         """Go over one part of the table; ``keep`` checkpoints.
@@ -300,6 +323,12 @@ class Rotation:
                     raise
             self._pause(seconds)
         return work(*arguments, **named)
+
+
+def _shut_down(ended: threading.Event, *executors: Executor) -> None:
+    for executor in executors:
+        executor.shutdown()
+    ended.set()
 
 
 class _Map(Protocol):

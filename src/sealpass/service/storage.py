@@ -5,13 +5,15 @@ A record is an opaque text. Every write names what it replaces and is won only w
 overwrites a change that came in between. It takes no lock that is kept while anybody computes a hash.
 
 A subject has a ``generation``: it rises with every change of what the user may log in with, or has to do afterwards
-(change, set_letter, set_must_change). Storing the same password differently (rewrite, a rotation) leaves it.
+(change, set_letter, set_must_change). Storing the same password differently (rewrite, a rotation) leaves it. The first
+one is random: a session of a subject that was deleted and has come again under the same name finds another one.
 
 On PostgreSQL the default isolation, READ COMMITTED, suffices: whatever a write depends on is in the WHERE of that
 very statement, and PostgreSQL looks at it again after it waited for somebody else's change of the row (its manual,
 section 13.2.1). Writers of one subject lock its row first, then records in key order, so they never wait in a ring.
 """
 
+import secrets
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -32,9 +34,12 @@ from sqlalchemy import (
 )
 
 from sealpass.core.errors import ConfigError
-from sealpass.core.records import Record, RecordUse, is_record
+from sealpass.core.records import MAX_RECORD_CHARACTERS, Record, RecordUse, check_subject, is_record
 from sealpass.service.database import Database
 from sealpass.service.schema import RECORDS, SUBJECTS
+
+_FIRST_GENERATIONS = 2**30
+"""So many. The column has 31 bits, and as many changes fit on top."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +137,12 @@ class PasswordStorage:
     def create(
         self, subject: str, *, current: str | None = None, letter: str | None = None, must_change: bool = False
     ) -> bool:
-        """Add a subject with a password or with an initial one; False, and nothing done, where it exists."""
+        """Add a subject with a password or with an initial one; False, and nothing done, where it exists.
+
+        ``current`` may be a legacy hash: whether it has a form that is allowed is the caller's to see. Raises
+        ConfigError for what is too long.
+        """
+        check_subject(subject)
         records = [
             (slot, record) for slot, record in ((RecordUse.CURRENT, current), (RecordUse.LETTER, letter)) if record
         ]
@@ -144,7 +154,7 @@ class PasswordStorage:
             "failures": 0,
             "locked_until": None,
             "changed_at": self._database.now(),
-            "generation": 0,
+            "generation": secrets.randbelow(_FIRST_GENERATIONS),
             "reuse_checks": 0,
             "reuse_locked_until": None,
         }
@@ -294,9 +304,12 @@ class PasswordStorage:
 def record_columns(record: str) -> dict[str, str | None]:
     """A record, and what is told from it for counting: two None for a hash that is not sealed (a legacy one).
 
-    Raises RecordRefused for what begins as a sealed record and is none.
+    Raises RecordRefused for what begins as a sealed record and is none, and ConfigError for another value that is too
+    long.
     """
     if not is_record(record):
+        if len(record) > MAX_RECORD_CHARACTERS:
+            raise ConfigError(f"a record or legacy hash has at most {MAX_RECORD_CHARACTERS} characters")
         return {"record": record, "key_id": None, "algorithm": None}
     parsed = Record.parse(record)
     return {"record": record, "key_id": parsed.key_id, "algorithm": parsed.sealed.algorithm}

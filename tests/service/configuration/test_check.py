@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from sealpass.backends.registry import key_maker
+from sealpass.backends.registry import key_maker, open_key
 from sealpass.core.capabilities import UnwrapMode
-from sealpass.core.errors import AuthenticationFailed
+from sealpass.core.errors import AuthenticationFailed, MissingDependency
 from sealpass.core.protocols import Key
 from sealpass.core.uri import KeyUri
-from sealpass.service.configuration import check
+from sealpass.service import legacy_hashes
+from sealpass.service.configuration import check, open_service
 from sealpass.service.configuration.check import check_configuration, find_in_file
+from sealpass.service.configuration.findings import FindingCode
 from sealpass.service.configuration.reading import read_configuration
+from sealpass.service.password_repository import Outcome
 from tests.service.configuration.conftest import ConfigurationFile
 from tests.support.kms_emulator import REGION, KmsEmulator
 from tests.support.soft_tokens import SoftToken
@@ -24,11 +27,16 @@ def found(path: Path, *, offline: bool = False) -> list[str]:
     """The findings of a file, as ``LINE severity code key``."""
     configuration = read_configuration(path)
     findings = find_in_file(configuration) if offline else check_configuration(configuration).findings
-    return [f"{f.position.line} {f.severity.value} {f.code.value} {f.key}" for f in findings]
+    return [
+        f"{f.position.line} {f.severity.value} {f.code.value} {f.key}"
+        for f in findings
+        if f.code is not FindingCode.HASHING_WEAK  # of the template, so that tests are quick
+    ]
 
 
 def test_a_good_configuration_has_no_findings(file: ConfigurationFile) -> None:
     """And all of its keys are listed, with what they are for."""
+    file.replace(("memory-kib = 8\npasses = 1", "memory-kib = 19456\npasses = 2"))
     checked = check_configuration(read_configuration(file.path))
     assert checked.findings == []
     assert [(key.place, key.uses) for key in checked.keys] == [
@@ -125,7 +133,7 @@ def test_a_key_that_cannot_do_the_profile_is_found(file: ConfigurationFile, soft
     """SoftHSM2 knows SHA-1 only: the finding names the steps and the way out, which works."""
     uri = softhsm2.shared_key()
     file.path.write_text(file.text.replace(file.text.splitlines()[3], f'current = "{uri}"'))
-    (finding,) = check_configuration(read_configuration(file.path)).findings
+    _weak, finding = check_configuration(read_configuration(file.path)).findings
     assert (finding.code, finding.key, finding.position.line) == ("key-cannot", "rings.e2ee.current", 4)
     assert "(steps check, change, reset, register, admin-set)" in finding.message
     assert "allow-sha1 = true" in str(finding.hint)
@@ -137,7 +145,7 @@ def test_a_key_that_does_not_answer_is_found(file: ConfigurationFile) -> None:
     """A key file that is not there; the other keys are asked all the same."""
     file.replace(("/e2ee.pem", "/gone.pem"))
     checked = check_configuration(read_configuration(file.path))
-    (finding,) = checked.findings
+    _weak, finding = checked.findings
     assert (finding.code, finding.key) == ("key-does-not-answer", "rings.e2ee.current")
     assert "gone.pem" in finding.message
     assert [key.place[1] for key in checked.keys] == ["seal"]
@@ -154,7 +162,7 @@ def test_a_wrong_pin_is_sent_once_to_a_device(
         raise AuthenticationFailed("the token refused the PIN")
 
     monkeypatch.setattr(check, "open_key", refuse)
-    monkeypatch.setattr(check, "_database", lambda _: [])
+    monkeypatch.setattr(check, "_database", lambda *_: [])
     one, other = "pkcs11:token=one;object={}?pin-source=env:A", "pkcs11:token=other;object={}?pin-source=env:A"
     text = file.text.replace(f"{keys}/e2ee.pem", one.format("a")).replace(f"{keys}/seal.jwk", other.format("c"))
     previous = ", ".join(f'"{uri}"' for uri in (one.format("b"), other.format("d")))
@@ -180,3 +188,62 @@ def test_block_list_and_database_are_looked_at(file: ConfigurationFile, tmp_path
     assert found(path) == ["2 error database-does-not-answer database.url"]
     path.write_text(file.text.replace(file.text.splitlines()[1], 'url = "env:SEALPASS_NOT_SET"'))
     assert found(path) == ["2 error database database.url"]
+
+
+def test_records_under_a_key_that_left_the_ring_too_early_are_found(file: ConfigurationFile, keys: str) -> None:
+    """By its id and number, in all slots, at the ring; with the key back in previous all is well."""
+    with open_service(file.path) as service:
+        assert service.unguarded.register("u", "correct horse battery") is Outcome.DONE
+        assert service.unguarded.change("u", "correct horse battery", "another horse and battery") is Outcome.DONE
+    with open_key(f"{keys}/seal.jwk") as key:
+        key_id = key.key_id
+    file.replace((f'current = "{keys}/seal.jwk"', f'current = "{keys}/seal-new.jwk"'))
+    finding = next(f for f in check_configuration(read_configuration(file.path)).findings if "too early" in f.message)
+    assert (finding.position.line, finding.severity.value, finding.key) == (5, "error", "rings.seal")
+    assert finding.message == f"a key left the ring too early: 2 records are under {key_id}"
+    assert "previous" in str(finding.hint)
+    assert found(file.path, offline=True) == []
+    file.replace(("[records]", f'previous = ["{keys}/seal.jwk"]\n[records]'))
+    assert found(file.path) == []
+
+
+def test_a_key_that_does_not_answer_is_not_taken_for_one_that_left(file: ConfigurationFile, keys: str) -> None:
+    """Records may be under it."""
+    with open_service(file.path) as service:
+        assert service.unguarded.register("u", "correct horse battery") is Outcome.DONE
+    file.replace((f'current = "{keys}/seal.jwk"', f'current = "{keys}/seal-new.jwk"\nprevious = ["{keys}/gone.jwk"]'))
+    assert found(file.path) == ["7 error key-does-not-answer rings.seal.previous[0]"]
+
+
+def test_weak_hashing_and_short_passwords_are_warnings(file: ConfigurationFile) -> None:
+    """Nothing keeps a service from them, but somebody should have meant it."""
+    file.add("[policy]\nmin-length = 7\n")
+    findings = find_in_file(read_configuration(file.path))
+    assert [(f.position.line, f.severity.value, f.code.value) for f in findings] == [
+        (9, "warning", "hashing-weak"),
+        (20, "warning", "policy-weak"),
+    ]
+
+
+def test_a_hash_that_this_machine_has_no_memory_for_is_an_error(file: ConfigurationFile) -> None:
+    """In the check, and at the start of a service, before anybody logs in."""
+    file.replace(("memory-kib = 8", "memory-kib = 4294967295"))
+    assert found(file.path) == ["10 error hashing-too-large hashing.memory-kib"]
+
+
+def test_one_key_twice_in_a_ring_is_told(file: ConfigurationFile, keys: str) -> None:
+    """Whoever wrote it meant another key: a rotation with it would move nothing, and the service does not begin."""
+    file.replace((f'current = "{keys}/seal.jwk"', f'current = "{keys}/seal.jwk"\nprevious = ["{keys}/seal.jwk"]'))
+    assert found(file.path, offline=True) == ["7 error key-shared rings.seal.previous[0]"]
+
+
+def test_a_legacy_hash_that_is_not_installed_is_an_error(
+    file: ConfigurationFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service would not begin either."""
+    file.replace(("lanes = 1", 'lanes = 1\nlegacy = ["scrypt", "bcrypt"]'))
+    assert found(file.path) == []
+    monkeypatch.setattr(legacy_hashes, "_bcrypt", None)
+    assert found(file.path) == ["13 error hashing-missing hashing.legacy[1]"]
+    with pytest.raises(MissingDependency):
+        open_service(file.path)

@@ -14,12 +14,13 @@ from sealpass.core.errors import ConfigError
 from sealpass.core.jwe_profile import AIRLOCK_JWE, SEALPASS
 from sealpass.core.kms_profile import AIRLOCK_KMS, NonceForm
 from sealpass.core.nonces import Purpose
+from sealpass.core.password_size import MAX_PASSWORD_BYTES
 from sealpass.service.configuration.findings import ConfigurationRefused
 from sealpass.service.configuration.reading import MAX_FILE_BYTES, read_configuration
 from sealpass.service.configuration.shape import schema_text
 from sealpass.service.configuration.values import DatabaseSettings, NonceSettings, StepSettings
 from sealpass.service.legacy_hashes import LEGACY_HASHES
-from sealpass.service.policy import MAX_HISTORY, MAX_PASSWORD_BYTES, Normalisation, PasswordPolicy
+from sealpass.service.policy import MAX_HISTORY, Normalisation, PasswordPolicy
 from sealpass.service.repository import DEFAULT_LETTER_LIFETIME, DEFAULT_LOCK_OUT
 from sealpass.service.storage import LockOut
 from tests.service.configuration.conftest import ConfigurationFile
@@ -138,7 +139,7 @@ def test_the_numbers_of_tune_can_be_pasted(file: ConfigurationFile) -> None:
         (
             'reset = { ring = "e2ee" }',
             'reset = { ring = "e2ee", pointer = "/a" }',
-            ["steps.reset.pointer: profile seal"],
+            ["steps.reset.pointer: is for profile airlock-jwe only"],
         ),
         (
             'reset = { ring = "e2ee" }',
@@ -150,7 +151,7 @@ def test_the_numbers_of_tune_can_be_pasted(file: ConfigurationFile) -> None:
         ('/seal.jwk"', '/seal.jwk"\nprevious = ["x"]', ["7:13: error: rings.seal.previous[0]: not a key URI"]),
         ('/seal.jwk"', '/seal.jwk?x=1"', ["6:1: error: rings.seal.current: software: unknown query attribute 'x'"]),
         ('/seal.jwk"', '/seal.jwk"\nfailure-floor-seconds = nan', ["failure-floor-seconds: must be a number, not nan"]),
-        ("[records]", "[rings.seal]\n[records]", ["error: not TOML: Cannot declare ('rings', 'seal') twice"]),
+        ("[records]", "[rings.seal]\n[records]", ["error: not TOML: [rings.seal] stands twice"]),
         ("[records]", "[records", ["7:9: error: not TOML: Expected ']' at the end of a table declaration"]),
         ('admin-set = { ring = "e2ee" }\n', 'admin-set = "', ["18:14: error: not TOML: Unterminated string"]),
         ('url = "', 'url = "mysql://x@y/z" # "', ["2:1: error: database.url: sealpass stores in SQLite or Postgre"]),
@@ -172,7 +173,7 @@ def test_all_errors_are_told_at_once(file: ConfigurationFile) -> None:
     file.replace(('ring = "seal"', 'ring = "sael"'), ("passes = 1", 'passes = "1"'), ("/e2ee.pem", "/e2ee.pem;x=1"))
     file.add("[policy]\nmin-length = 20\nmax-length = 10\n[lock-out]\nattempt = 1\n")
     lines = [int(text.partition(":")[0]) for text in refused(file.path)]
-    assert lines == [4, 8, 11, 19, 23]
+    assert lines == [4, 8, 11, 20, 23]
 
 
 @pytest.mark.parametrize(
@@ -225,6 +226,19 @@ def test_what_is_no_file_of_text_is_refused(tmp_path: Path) -> None:
             read_configuration(path)
     with pytest.raises(ConfigError, match="Is a directory"):
         read_configuration(tmp_path)
+
+
+def test_a_file_that_the_parser_can_just_read_is_refused(tmp_path: Path) -> None:
+    """However deep it is nested: what looks at it afterwards needs more of the stack than the parser."""
+    path = tmp_path / "x.toml"
+    said = []
+    for depth in range(100, 600, 10):
+        path.write_text(f"a = {'[' * depth}{']' * depth}")
+        with pytest.raises(ConfigError) as refused:
+            read_configuration(path)
+        said.append(not isinstance(refused.value, ConfigurationRefused))
+    assert set(said) == {False, True}
+    assert said == sorted(said)
 
 
 # -- the schema --------------------------------------------------------------------------------------------------------
@@ -285,3 +299,17 @@ def test_the_schema_has_the_names_and_bounds_of_the_code() -> None:
     assert root["policy"]["properties"]["normalisation"]["enum"] == list(Normalisation)
     assert root["policy"]["properties"]["history"]["maximum"] == MAX_HISTORY
     assert root["policy"]["properties"]["max-length"]["maximum"] == MAX_PASSWORD_BYTES
+
+
+def test_a_value_of_another_kind_is_one_error(file: ConfigurationFile) -> None:
+    """What else is asked of it is not told as well."""
+    file.replace(('reset = { ring = "e2ee" }', "reset = { e2ee = false }"))
+    assert refused(file.path) == ["16:11: error: steps.reset.e2ee: must be a text, not true or false"]
+
+
+def test_missing_steps_are_told_with_all_else(file: ConfigurationFile) -> None:
+    """And not only once the rest is right."""
+    file.replace(('reset = { ring = "e2ee" }\n', ""), ("passes = 1", "pases = 1"))
+    told = refused(file.path)
+    assert any("hashing.pases: unknown key" in line for line in told)
+    assert any("steps.reset: the step is not configured" in line for line in told)

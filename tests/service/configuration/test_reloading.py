@@ -384,3 +384,22 @@ def test_a_child_reloads_once_it_asks_for_it(service: PasswordService, file: Con
     _, ended = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(ended) == 0
     assert current_kid(service) == before
+
+
+def test_a_failed_reload_is_one_line_of_the_log(file: ConfigurationFile, caplog: pytest.LogCaptureFixture) -> None:
+    """With everything that is wrong in it."""
+    with open_service(file.path) as service:
+        file.replace(("passes = 1", "pases = 1"), ("lanes = 1", "lains = 1"))
+        caplog.clear()
+        service.reload()
+    (message,) = caplog.messages
+    assert "pases" in message
+    assert "lains" in message
+    assert "\n" not in message
+
+
+def test_a_start_logs_nothing_of_alembic(file: ConfigurationFile, caplog: pytest.LogCaptureFixture) -> None:
+    """At any level: nothing is migrated."""
+    with caplog.at_level(logging.DEBUG, "alembic"), open_service(file.path):
+        pass
+    assert [record for record in caplog.records if record.name.startswith("alembic")] == []

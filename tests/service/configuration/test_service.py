@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from argon2.exceptions import HashingError
 
 from sealpass.backends.keyring import KeyRing
 from sealpass.core.encrypt import encrypt_password
@@ -209,3 +210,31 @@ def test_closing_closes_everything(file: ConfigurationFile) -> None:
     service.close()
     with pytest.raises(ConfigError, match="closed"):
         service.repository.announce(SESSION, "check")
+
+
+def test_hashing_that_does_not_run_is_told_at_the_start(
+    file: ConfigurationFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise those whose records are cheaper could log in, and everybody else would find the service broken."""
+
+    def no_memory(*_: object, **__: object) -> bytes:
+        raise HashingError("Memory allocation error")
+
+    monkeypatch.setattr("argon2.low_level.hash_secret", no_memory)
+    with pytest.raises(ConfigError, match=r"\[hashing\] asks for m=8 KiB.*Memory allocation error"):
+        open_service(file.path)
+
+
+def test_operators_reach_what_is_stored(file: ConfigurationFile) -> None:
+    """To end a lock-out, and to delete a user."""
+    file.add("[lock-out]\nattempts = 1\nseconds = 3600\n")
+    with open_service(file.path) as service:
+        service.unguarded.register("u", "correct horse battery")
+        assert not service.unguarded.check("u", "wrong")
+        assert not service.unguarded.check("u", "correct horse battery")
+        stored = service.storage.get("u")
+        assert stored is not None
+        assert stored.locked_for > 0
+        assert service.storage.clear_attempts("u")
+        assert service.unguarded.check("u", "correct horse battery")
+        assert service.storage.delete("u")

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import logging
+import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 from sealpass.core import argon2_hash
 from sealpass.core.argon2_hash import Argon2Parameters
 from sealpass.core.deadline import Deadline
-from sealpass.core.errors import BackendUnavailable, RecordProblem
+from sealpass.core.errors import BackendUnavailable, ConfigError, RecordProblem
 from sealpass.core.legacy_hashes import LegacyArgon2id
 from sealpass.core.passwords import Passwords
 from sealpass.core.records import RecordUse
@@ -266,3 +268,49 @@ def test_an_upgrade_at_login_never_brings_an_old_password_back(
     assert overtaken == ["s"]
     assert repository.check("s", NEW) == RIGHT
     assert repository.check("s", OLD) == WRONG
+
+
+@pytest.mark.parametrize("subject", [7, b"s", uuid.UUID(int=7), None])
+def test_a_subject_that_is_no_text_is_an_error(repository: SqlPasswordRepository, subject: Any) -> None:
+    """Not an answer: an application that hands over its numbers would lock everybody out, and nobody would know why."""
+    calls: list[Callable[[], object]] = [
+        lambda: repository.change(subject, OLD, NEW),
+        lambda: repository.change_forced(subject, NEW, generation=0),
+        lambda: repository.reset(subject, NEW),
+        lambda: repository.register(subject, NEW),
+        lambda: repository.admin_set(subject, NEW),
+        lambda: repository.issue_letter(subject),
+    ]
+    if subject is not None:  # there: a login name that nobody has
+        calls.append(lambda: repository.check(subject, OLD))
+    for call in calls:
+        with pytest.raises(ConfigError, match="a subject is text, not") as caught:
+            call()
+        assert "str(…) of your id" in caught.value.hint
+
+
+@pytest.mark.parametrize("password", [OLD.encode(), 7, None])
+def test_a_password_that_is_no_text_is_an_error(repository: SqlPasswordRepository, password: Any) -> None:
+    """And it costs no attempt."""
+    for call in (
+        lambda: repository.check("s", password),
+        lambda: repository.change("s", OLD, password),
+        lambda: repository.change("s", password, NEW),
+        lambda: repository.reset("s", password),
+        lambda: repository.register("t", password),
+        lambda: repository.admin_set("s", password),
+        lambda: repository.issue_letter("s", lambda: password),
+    ):
+        with pytest.raises(ConfigError, match="a password is a str, not"):
+            call()
+
+
+def test_a_lock_out_is_logged_once(repository: SqlPasswordRepository, caplog: pytest.LogCaptureFixture) -> None:
+    """When it begins: operators learn whom to help, and a flood of guesses does not flood the log."""
+    for _ in range(LOCK_OUT.attempts - 1):
+        repository.check("s", NEW)
+    assert caplog.messages == []
+    for _ in range(3):
+        repository.check("s", NEW)
+    assert caplog.messages == ["subject 's' is locked out, after 3 attempts that failed"]
+    assert caplog.records[0].levelno == logging.WARNING

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from sealpass.backends.keyring import KeyRing
 from sealpass.core.contract import PROFILES
 from sealpass.core.encrypt import encrypt_password
-from sealpass.core.errors import BackendUnavailable, DecryptionFailed, Error, RejectReason, TokenRejected
+from sealpass.core.errors import BackendUnavailable, ConfigError, DecryptionFailed, Error, RejectReason, TokenRejected
 from sealpass.core.nonces import Purpose
 from sealpass.service.database import Database
 from sealpass.service.e2ee_repository import E2eePasswordRepository
@@ -190,3 +191,21 @@ def test_errors_hold_no_password(one_client: Client, key: DeafKey) -> None:
     error: Error = caught.value
     assert "Pferd" not in told_by(error)
     assert "$sealpass" not in told_by(error)
+
+
+def test_a_subject_that_is_no_text_spends_no_token(one_client: Client) -> None:
+    """It is a slip of the application, found before any token is opened."""
+    wrong: Any = 7
+    token = one_client.token(OLD, Purpose.CHECK)
+    for call in (
+        lambda: one_client.repository.check(SESSION, wrong, token),
+        lambda: one_client.repository.change(SESSION, wrong, token, token),
+        lambda: one_client.repository.change_forced(SESSION, wrong, token, generation=0),
+        lambda: one_client.repository.reset(SESSION, wrong, token),
+        lambda: one_client.repository.register(SESSION, wrong, token),
+        lambda: one_client.repository.admin_set(SESSION, wrong, token),
+        lambda: one_client.repository.issue_letter(wrong),
+    ):
+        with pytest.raises(ConfigError, match="a subject is text, not int"):
+            call()
+    assert one_client.repository.check(SESSION, "s", token) == RIGHT

@@ -12,12 +12,12 @@ from sealpass.backends.registry import key_maker
 from sealpass.core.contract import E2eeInformation
 from sealpass.core.encrypt import encrypt_password
 from sealpass.core.nonces import Purpose
+from sealpass.core.password_size import MAX_PASSWORD_BYTES
 from sealpass.core.passwords import Passwords
 from sealpass.service.password_repository import Outcome
 from sealpass.service.policy import (
     MAX_BLOCK_LIST_BYTES,
     MAX_HISTORY,
-    MAX_PASSWORD_BYTES,
     PasswordPolicy,
     PolicyReason,
 )

@@ -10,11 +10,12 @@ import pytest
 
 from sealpass.core.argon2_hash import Argon2Parameters
 from sealpass.core.errors import ConfigError
+from sealpass.core.password_size import MAX_PASSWORD_BYTES
 from sealpass.core.passwords import Passwords
 from sealpass.core.records import RecordUse
 from sealpass.service.database import Database
 from sealpass.service.password_repository import IssuedLetter, Outcome, PasswordCheck
-from sealpass.service.policy import MAX_PASSWORD_BYTES, Normalisation, PolicyReason
+from sealpass.service.policy import Normalisation, PolicyReason
 from sealpass.service.repository import DEFAULT_LETTER_LIFETIME, SqlPasswordRepository
 from sealpass.service.storage import PasswordStorage, StoredPassword
 from tests.service.conftest import Clock
@@ -215,6 +216,17 @@ def test_a_letter_ends_forced_changes_that_were_under_way(repository: SqlPasswor
     password = issued(repository)
     assert repository.change_forced("s", NEW, generation=overtaken) is Outcome.CONFLICT
     assert repository.change_forced("s", NEW, generation=logged_in(repository, password)) is Outcome.DONE
+
+
+def test_a_session_of_a_deleted_subject_ends_with_it(
+    repository: SqlPasswordRepository, storage: PasswordStorage
+) -> None:
+    """Who is registered under the same name is somebody else, also where all that happened to both is the same."""
+    overtaken = logged_in(repository, issued(repository, "new", register=True), "new")
+    assert storage.delete("new")
+    generation = logged_in(repository, issued(repository, "new", register=True), "new")
+    assert repository.change_forced("new", OTHER, generation=overtaken) is Outcome.CONFLICT
+    assert repository.change_forced("new", NEW, generation=generation) is Outcome.DONE
 
 
 def test_a_letter_that_lost_is_none(

@@ -4,13 +4,16 @@
 A token locks after a few wrong PINs. So a login that was refused is not tried again with the next key of that token.
 """
 
-from collections.abc import Iterator, Mapping
+import os
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import combinations
 from typing import NamedTuple
 
 from sealpass.backends.registry import open_key
+from sealpass.core.argon2_tuning import meets_owasp
 from sealpass.core.contract import announced_algorithms
 from sealpass.core.errors import (
     AuthenticationFailed,
@@ -24,10 +27,14 @@ from sealpass.core.profile import Profile
 from sealpass.core.protocols import Key, as_sealer, as_unwrapper
 from sealpass.core.uri import KeyUri
 from sealpass.service import migrations
-from sealpass.service.configuration.findings import Finding, FindingCode, Severity, own_hint, written
+from sealpass.service.audit import Standing, audit
+from sealpass.service.configuration.findings import Finding, FindingCode, Locations, Severity, own_hint, written
 from sealpass.service.configuration.positions import KeyPath
 from sealpass.service.configuration.values import Configuration
 from sealpass.service.database import Database
+from sealpass.service.legacy_hashes import legacy_hash_named
+from sealpass.service.policy import LEAST_LENGTH
+from sealpass.service.record_table import RecordTable
 
 _KMS = "awskms"
 _NAMES_OF_KEYS = ("object", "id", "type", "alias", "key-id")
@@ -62,7 +69,7 @@ class Checked:
 
 def find_in_file(configuration: Configuration) -> list[Finding]:
     """What the file itself shows: no key is opened."""
-    return [*_steps(configuration), *_uses(configuration), *_shared(configuration, {})]
+    return [*_in_itself(configuration), *_shared(configuration, {})]
 
 
 def refusals(configuration: Configuration) -> list[Finding]:
@@ -72,12 +79,13 @@ def refusals(configuration: Configuration) -> list[Finding]:
 
 def check_configuration(configuration: Configuration) -> Checked:
     """Everything: opens each key, reads the block list, and asks the database. Raises no OperatorError."""
-    checked = Checked([*_steps(configuration), *_uses(configuration)])
+    checked = Checked([*_in_itself(configuration), *_memory(configuration), *_legacy(configuration)])
     refused: list[KeyUri] = []
     for place, uri in keys_of(configuration):
         _try_key(configuration, place, uri, checked, refused)
-    checked.findings += _shared(configuration, {key.place: key.key_id for key in checked.keys})
-    checked.findings += [*_block_list(configuration), *_database(configuration)]
+    key_ids = {key.place: key.key_id for key in checked.keys}
+    checked.findings += _shared(configuration, key_ids)
+    checked.findings += [*_block_list(configuration), *_database(configuration, key_ids)]
     return checked
 
 
@@ -99,14 +107,26 @@ def uses_of(configuration: Configuration, ring: object) -> set[KeyUse]:
 # -- in the file -------------------------------------------------------------------------------------------------------
 
 
-def _steps(configuration: Configuration) -> Iterator[Finding]:
-    where = configuration.locations
+def _in_itself(configuration: Configuration) -> Iterator[Finding]:
+    yield from missing_steps(configuration.steps, configuration.locations)
+    yield from _steps(configuration)
+    yield from _uses(configuration)
+    yield from _weak(configuration)
+
+
+def missing_steps(steps: Collection[str], where: Locations) -> Iterator[Finding]:
+    """Those that the file does not name."""
     for purpose in Purpose:
-        step, path = configuration.steps.get(purpose), ("steps", purpose.value)
-        if step is None:
+        if purpose.value not in steps:
+            path = ("steps", purpose.value)
             hint = f'add [{written(path)}] with a ring, or with e2ee = "off" if it is to take plain passwords'
             yield where.error(FindingCode.STEP_MISSING, path, "the step is not configured", hint)
-            continue
+
+
+def _steps(configuration: Configuration) -> Iterator[Finding]:
+    where = configuration.locations
+    for purpose, step in configuration.steps.items():
+        path = ("steps", purpose.value)
         if step.e2ee_off:
             message = "end-to-end encryption is off: the step takes plain passwords"
             yield where.warning(FindingCode.STEP_WITHOUT_E2EE, (*path, "e2ee"), message)
@@ -115,6 +135,18 @@ def _steps(configuration: Configuration) -> Iterator[Finding]:
             yield where.error(FindingCode.STEP_WITHOUT_E2EE, path, "the step has no ring, so no E2EE", hint)
         if step.policy_off:
             yield where.warning(FindingCode.STEP_WITHOUT_POLICY, (*path, "policy"), "the password policy is off")
+
+
+def _weak(configuration: Configuration) -> Iterator[Finding]:
+    """What is allowed, and easier to guess than what others recommend."""
+    where, hashing = configuration.locations, configuration.hashing.parameters
+    if not meets_owasp(hashing):
+        hint = "'sealpass hash tune' prints the strongest that this machine can bear"
+        yield where.warning(FindingCode.HASHING_WEAK, ("hashing",), f"{hashing} is weaker than OWASP accepts", hint)
+    least = configuration.policy.rules.min_length
+    if least < LEAST_LENGTH:
+        message = f"passwords of {least} characters are allowed, and NIST SP 800-63B-4 asks for {LEAST_LENGTH} at least"
+        yield where.warning(FindingCode.POLICY_WEAK, ("policy", "min-length"), message)
 
 
 def _uses(configuration: Configuration) -> Iterator[Finding]:
@@ -145,7 +177,9 @@ def _shared(configuration: Configuration, key_ids: Mapping[KeyPath, str]) -> Ite
             else:
                 message = f"{line} ({written(first)}) again; who retires it must take it out of both rings"
                 yield where.warning(FindingCode.KEY_SHARED, second, message)
-        elif uri != other and uri.scheme != _KMS:  # there it is an alias, and the key that it names
+        elif uri == other:
+            yield where.error(FindingCode.KEY_SHARED, second, f"{line} again, in the same ring")
+        elif uri.scheme != _KMS:  # there it is an alias, and the key that it names
             yield where.error(FindingCode.KEY_SHARED, second, f"{line} again, by another URI")
 
 
@@ -232,13 +266,48 @@ def _block_list(configuration: Configuration) -> Iterator[Finding]:
         yield configuration.locations.error(FindingCode.FILE, ("policy", "block-list"), str(error), own_hint(error))
 
 
-def _database(configuration: Configuration) -> Iterator[Finding]:
+def _memory(configuration: Configuration) -> Iterator[Finding]:
+    hashing = configuration.hashing.parameters
+    kib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1024
+    if hashing.memory_kib > kib:
+        message = f"one hash takes {hashing.memory_kib} KiB of memory, and this machine has {kib}"
+        code, path = FindingCode.HASHING_TOO_LARGE, ("hashing", "memory-kib")
+        yield configuration.locations.error(code, path, message, "'sealpass hash tune' measures what it can bear")
+
+
+def _legacy(configuration: Configuration) -> Iterator[Finding]:
+    for at, name in enumerate(configuration.hashing.legacy):
+        try:
+            legacy_hash_named(name)
+        except OperatorError as error:
+            path = ("hashing", "legacy", at)
+            yield configuration.locations.error(FindingCode.HASHING_MISSING, path, str(error), own_hint(error))
+
+
+def _database(configuration: Configuration, key_ids: Mapping[KeyPath, str]) -> Iterator[Finding]:
     settings, place = configuration.database, ("database", "url")
     try:
         with Database(settings.url, timeout=settings.timeout_seconds, connections=1) as database:
             migrations.check(database)
+            yield from _stored(configuration, key_ids, database)
     except BackendUnavailable as error:
         code = FindingCode.DATABASE_DOES_NOT_ANSWER
         yield configuration.locations.error(code, place, str(error), own_hint(error))
     except OperatorError as error:
         yield configuration.locations.error(FindingCode.DATABASE, place, str(error), own_hint(error))
+
+
+def _stored(configuration: Configuration, key_ids: Mapping[KeyPath, str], database: Database) -> Iterator[Finding]:
+    """Keys of stored records that their ring has not. Nothing where a key of it did not answer: it may be that one."""
+    place: KeyPath = ("rings", configuration.records_ring)
+    ring = [key for key, _ in keys_of(configuration) if key[:2] == place]
+    if not all(key in key_ids for key in ring):
+        return
+    found: Counter[str | None] = Counter()
+    for line in audit(RecordTable(database).counts(), [key_ids[key] for key in ring]).with_standing(Standing.UNKNOWN):
+        found[line.key_id] += line.records
+    for key_id, number in found.items():
+        many = f"{number} record is" if number == 1 else f"{number} records are"
+        message = f"a key left the ring too early: {many} under {key_id}"
+        hint = "put it back into previous, or nobody can log in with them"
+        yield configuration.locations.error(FindingCode.KEY_MISSING, place, message, hint)

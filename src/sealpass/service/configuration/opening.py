@@ -7,6 +7,9 @@ from types import TracebackType
 from typing import Self
 
 from sealpass.backends.keyring import KeyRing
+from sealpass.core import argon2_hash
+from sealpass.core.argon2_hash import Argon2Parameters
+from sealpass.core.errors import BackendUnavailable, ConfigError
 from sealpass.core.nonces import Purpose
 from sealpass.core.passwords import Passwords
 from sealpass.service import migrations
@@ -27,7 +30,8 @@ def open_service(path: Path | str) -> "PasswordService":
     """Open what a configuration names. Close it, or use it in a ``with`` block.
 
     Raises ConfigurationRefused where the file is wrong, leaves a step open or has one key for two purposes;
-    otherwise what keys and database raise, with nothing left open. Starts a thread only where ``[reload]`` asks for it.
+    otherwise ConfigError where a trial hash does not run, and what keys and database raise, with nothing left open.
+    Starts a thread only where ``[reload]`` asks for it.
     """
     configuration = read_configuration(path)
     if findings := refusals(configuration):
@@ -48,6 +52,7 @@ class PasswordService:
 
     def __init__(self, configuration: Configuration, opened: ExitStack) -> None:
         settings = configuration.database
+        _try_hash(configuration.hashing.parameters)
         self.database = opened.enter_context(
             Database(settings.url, timeout=settings.timeout_seconds, connections=settings.connections)
         )
@@ -65,8 +70,10 @@ class PasswordService:
             self.database, capacity=configuration.nonces.capacity, per_session=configuration.nonces.per_session
         )
         steps = configuration.steps
+        self.storage = PasswordStorage(self.database)
+        """What is stored of a subject: to see or end a lock-out, and to delete who left."""
         self.unguarded = SqlPasswordRepository(
-            PasswordStorage(self.database),
+            self.storage,
             passwords,
             configuration.password_policy(),
             lock_out=configuration.lock_out,
@@ -122,6 +129,17 @@ class PasswordService:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _try_hash(parameters: Argon2Parameters) -> None:
+    """A service that could not hash would let those in who are hashed cheaper already, and fail for all others."""
+    try:
+        argon2_hash.hash_password(b"a password of a usual length", parameters)
+    except BackendUnavailable as error:
+        raise ConfigError(
+            f"[hashing] asks for {parameters}, and a trial hash did not run: {error}",
+            hint="'sealpass hash tune' measures what this machine can bear",
+        ) from None
 
 
 def _ring(configuration: Configuration, name: str) -> KeyRing:

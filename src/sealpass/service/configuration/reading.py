@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a file to a Configuration, or to one error with everything that is wrong with the file."""
 
+import ast
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -9,14 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sealpass.backends.registry import family
+from sealpass.backends.registry import uri_without_secrets
 from sealpass.core.argon2_hash import HASHING_PROFILES, RFC_9106_LOW_MEMORY, Argon2Ceilings, Argon2Parameters
 from sealpass.core.contract import profile_named
-from sealpass.core.errors import ConfigError, MissingDependency
+from sealpass.core.errors import ConfigError
+from sealpass.core.jwe_profile import AIRLOCK_JWE
 from sealpass.core.kms_profile import KmsProfile
 from sealpass.core.nonces import Purpose
 from sealpass.core.profile import Profile
-from sealpass.core.uri import KeyUri, scheme_of
+from sealpass.service.configuration.check import missing_steps
 from sealpass.service.configuration.findings import (
     ConfigurationRefused,
     Finding,
@@ -44,6 +46,7 @@ from sealpass.service.storage import LockOut
 
 MAX_FILE_BYTES = 1024 * 1024
 _COSTS = ("memory-kib", "passes", "lanes")
+_DECLARED_TWICE = re.compile(r"Cannot declare (\(.*\)) twice")
 _SYNTAX_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)\Z")
 
 T = TypeVar("T")
@@ -58,11 +61,12 @@ def read_configuration(path: Path | str) -> Configuration:
     document = _text(path)
     try:
         tables = tomllib.loads(document)
+        locations = Locations(document)  # which goes deeper into the stack than the parser
+        reader = _Reader(path, tables, locations)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationRefused(path, [_syntax_error(str(error), document)]) from None
     except RecursionError:
         raise ConfigError(f"{path} is nested too deeply") from None
-    reader = _Reader(path, tables, Locations(document))
     return reader.read()
 
 
@@ -88,6 +92,8 @@ def _syntax_error(message: str, document: str) -> Finding:
         *_, last = lines = document.split("\n")
         position = Position(len(lines), len(last) + 1)
     reason = re.sub(r" \(at [^()]*\)\Z", "", message)
+    if twice := _DECLARED_TWICE.fullmatch(reason):
+        reason = f"[{written(ast.literal_eval(twice[1]))}] stands twice"
     return Finding(Severity.ERROR, FindingCode.FILE, position, "", f"not TOML: {reason}")
 
 
@@ -118,7 +124,9 @@ class _Reader:
             locations=self._locations,
         )
         if self._findings:
-            raise ConfigurationRefused(self._path, self._findings)
+            steps = self._tables.get("steps", {})
+            missing = missing_steps(steps, self._locations) if isinstance(steps, dict) else ()
+            raise ConfigurationRefused(self._path, [*self._findings, *missing])
         return configuration
 
     # -- going on ------------------------------------------------------------------------------------------------
@@ -177,6 +185,11 @@ class _Reader:
         block_list = rules.pop("block_list", None)
         if "normalisation" in rules:
             rules["normalisation"] = Normalisation(rules["normalisation"])
+        least = rules.get("min_length", PasswordPolicy().min_length)
+        most = rules.get("max_length", PasswordPolicy().max_length)
+        if least > most:
+            self._refuse(("policy", "min-length"), f"is above max-length, which is {most}")
+            return PolicySettings()
         return PolicySettings(PasswordPolicy(**rules), None if block_list is None else self._path.parent / block_list)
 
     def _rings(self) -> dict[str, RingSettings]:
@@ -189,7 +202,9 @@ class _Reader:
         table = self._members(("rings", name)) or {}
         uris: list[tuple[KeyPath, str]] = [(("rings", name, "current"), table["current"])] if "current" in table else []
         uris += [(("rings", name, "previous", at), uri) for at, uri in enumerate(table.get("previous", ()))]
-        keys = [key for path, uri in uris if (key := self._at(path, partial(_key_uri, uri), None)) is not None]
+        keys = [
+            key for path, uri in uris if (key := self._at(path, partial(uri_without_secrets, uri), None)) is not None
+        ]
         return RingSettings(keys[0], tuple(keys[1:]), table.get("failure-floor-seconds")) if keys else None
 
     def _hashing(self, table: dict[str, Any]) -> HashingSettings:
@@ -232,7 +247,9 @@ class _Reader:
         profile = profile_named(table.get("profile", "sealpass"))
         if table.get("allow-sha1", False):
             profile = profile.allowing_sha1()
-        if "pointer" in table:
+        if "pointer" in table and profile.name != AIRLOCK_JWE.name:
+            self._refuse((*path, "pointer"), f"is for profile {AIRLOCK_JWE.name} only")
+        elif "pointer" in table:
             profile = self._at((*path, "pointer"), lambda: profile.reading(table["pointer"]), profile)
         for name in ("kms-key-bits", "kms-aad"):
             if name not in table:
@@ -277,14 +294,3 @@ def _parameters(table: dict[str, Any]) -> Argon2Parameters:
     if len(given) < len(_COSTS):
         raise ConfigError(f"needs all of {', '.join(_COSTS)}", hint="'sealpass hash tune' prints them")
     return Argon2Parameters(*given)
-
-
-def _key_uri(text: str) -> KeyUri:
-    """The URI with the attributes of its scheme; those are not looked at where its extra is not installed here."""
-    try:
-        attributes = family(scheme_of(text)).ATTRIBUTES
-    except MissingDependency:
-        return KeyUri.parse(text)
-    uri = KeyUri.parse(text)
-    uri.check_attributes(attributes)
-    return uri

@@ -99,9 +99,8 @@ class RingReloader:
             _log.info("key ring %s was read again", name)
         # What an interval finds each time is told once.
         known = self._told if unasked else Reloaded()
-        for problem in done.problems:
-            if problem not in known.problems:
-                _log.error("the reload failed: %s", problem)
+        if new := [" ".join(problem.split()) for problem in done.problems if problem not in known.problems]:
+            _log.error("the reload failed: %s", "; ".join(new))
         if done.needs_restart and done.needs_restart != known.needs_restart:
             _log.warning("changed in the file, and needs a restart: %s", ", ".join(done.needs_restart))
         self._told = done

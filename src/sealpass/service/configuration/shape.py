@@ -38,9 +38,12 @@ def schema_text() -> str:
 
 def find_breaches(document: Mapping[str, Any], locations: Locations) -> list[Finding]:
     """Every breach of the schema."""
+    errors = list(_validator().iter_errors(document))
+    of_another_kind = [error.absolute_path for error in errors if error.validator == "type"]
     explained = (
         locations.error(FindingCode.FILE, path, message)
-        for error in _validator().iter_errors(document)
+        for error in errors
+        if error.validator == "type" or error.absolute_path not in of_another_kind  # which breaks what else is asked
         for path, message in _explain(error)
     )
     return list(dict.fromkeys(explained))  # the library has an error for each missing key, and each names them all
