@@ -188,5 +188,6 @@ def note_on_speed(key: Key, module: Facts) -> str | None:
     if is_emulated(key):
         return EMULATOR_NOTE
     facts = " ".join((module.values or {}).values()).lower()
-    in_memory = key.capabilities.mode is UnwrapMode.SOFTWARE or key.uri.scheme in _SOFTWARE_SCHEMES
+    mode = key.capabilities.mode
+    in_memory = mode is UnwrapMode.SOFTWARE or (mode is None and key.uri.scheme in _SOFTWARE_SCHEMES)  # None: it seals
     return SOFTWARE_NOTE if in_memory or any(name in facts for name in _SOFT_TOKENS) else None
