@@ -8,7 +8,6 @@ median of its operations; a comparison is the median over rounds of the ratio of
 import gc
 import random
 import statistics
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -91,45 +90,3 @@ def _ratio(by_round: Sequence[float], seed: int) -> Ratio:
     draw = random.Random(seed)  # noqa: S311 - resampling, not secrets
     medians = sorted(statistics.median(draw.choices(by_round, k=len(by_round))) for _ in range(_RESAMPLES))
     return Ratio(statistics.median(by_round), *(medians[at] for at in _PERCENT_95))
-
-
-def throughput(cases: Mapping[str, Operation], *, threads: int, rounds: int, block: int) -> dict[str, list[float]]:
-    """Operations a second by wall clock with so many threads at once, case by case in every round."""
-    names = list(cases)
-    taken: dict[str, list[float]] = {name: [] for name in names}
-    number = 0
-    for turn in range(rounds):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            taken[name].append(_together(cases[name], number, block, threads))
-        number += block * threads
-    return taken
-
-
-def _together(operation: Operation, first: int, block: int, threads: int) -> float:
-    barrier = threading.Barrier(threads + 1)
-    failures: list[BaseException] = []
-
-    def work(start: int) -> None:
-        barrier.wait()
-        try:
-            for number in range(start, start + block):
-                operation(number)
-        except BaseException as error:  # noqa: BLE001 - handed to the caller below
-            failures.append(error)
-
-    workers = [threading.Thread(target=work, args=(first + block * index,)) for index in range(threads)]
-    for worker in workers:
-        worker.start()
-    barrier.wait()
-    begin = time.perf_counter()
-    for worker in workers:
-        worker.join()
-    elapsed = time.perf_counter() - begin
-    if failures:
-        raise failures[0]
-    return block * threads / elapsed
-
-
-def gain(one: Sequence[float], many: Sequence[float]) -> float:
-    """How much faster many threads are than one: a ratio of medians."""
-    return statistics.median(many) / statistics.median(one)

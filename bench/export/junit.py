@@ -35,7 +35,8 @@ def render(document: Document) -> str:
 
 
 def _testcase(suite: ET.Element, name: str, check: Check) -> None:
-    attributes = {"classname": f"{name}.{check.group}".replace(" ", "."), "name": check.name, "time": "0"}
+    # No time: a check shares its measurement with others, and 0 would be a figure. The suite has the whole time.
+    attributes = {"classname": f"{name}.{check.group}".replace(" ", "."), "name": check.name}
     case = ET.SubElement(suite, "testcase", attributes)
     reason = check.reason or "no reason was given"
     match check.outcome:

@@ -155,10 +155,7 @@ class FindMax:
     def _closed_rate(self) -> float:
         taken = self._measure(_CLOSED_SECONDS, None)
         elapsed = max(one.finished for one in taken) - min(one.began for one in taken)
-        answers = sum(len(one.service) for one in taken)
-        if not answers or not elapsed:
-            raise _Stopped("nothing was answered")
-        return answers * NANOSECONDS / elapsed
+        return sum(len(one.service) for one in taken) * NANOSECONDS / max(1, elapsed)
 
     def _holds(self, rate: float, seconds: float) -> bool:
         is_second = False
@@ -202,6 +199,9 @@ class FindMax:
             raise _Stopped("interrupted: a higher rate may hold")
         if lost:
             raise _Stopped("; ".join(f"process {one.process} {one.status}: {one.reason}" for one in lost))
+        if rate is None and not any(one.service for one in taken):
+            self._outcome.best = taken  # its errors say why
+            raise _Stopped("nothing was answered")
         if any(one.is_cut for one in taken):
             raise _Stopped("its answers are checked afterwards, and no more of them can be kept: hold for less long")
         return taken

@@ -16,7 +16,8 @@ from sealpass.core.errors import ConfigError
 
 _UNITS = {"us": 1_000, "ms": 1_000_000, "s": NANOSECONDS}
 _TIME = re.compile(r"(p\d{1,2}(?:\.\d+)?|max)=(\d+(?:\.\d+)?)(us|ms|s)")
-_ERRORS = re.compile(r"errors=(\d+(?:\.\d+)?)(%?)")
+_SHARE = re.compile(r"(\d+(?:\.\d+)?)(%?)")
+_ERRORS = "errors="
 _CARRIED = 0.95
 """Of the starts that were due: with fewer, the rate is another one."""
 _HINT = "objectives are p50=5ms, p99=20ms, p99.9=1s, max=2s and errors=0.1%"
@@ -41,6 +42,17 @@ def _shown(nanoseconds: int) -> str:
     return f"{nanoseconds / _UNITS[unit]:g}{unit}"
 
 
+def error_share(text: str) -> float:
+    """``0.1%`` or ``0.001``, less than all; raises ConfigError."""
+    found = _SHARE.fullmatch(text)
+    if found is None:
+        raise ConfigError(f"no share of errors: '{text}'", hint="for example 0.1%")
+    share = float(found[1]) / (100 if found[2] else 1)
+    if share >= 1:
+        raise ConfigError(f"a share that errors cannot exceed: '{text}'", hint="for example 0.1%")
+    return share
+
+
 def parse(terms: Sequence[str]) -> Objective:
     """Terms as on a command line, each maybe several with commas between; raises ConfigError."""
     times: dict[float, int] = {}
@@ -52,10 +64,8 @@ def parse(terms: Sequence[str]) -> Objective:
             if percent == 0 or limit == 0 or percent in times:
                 raise ConfigError(f"no objective, or one that is there twice: '{term}'", hint=_HINT)
             times[percent] = limit
-        elif (found := _ERRORS.fullmatch(term)) is not None and share is None:
-            share = float(found[1]) / (100 if found[2] else 1)
-            if share >= 1:
-                raise ConfigError(f"an objective that errors cannot miss: '{term}'", hint=_HINT)
+        elif term.startswith(_ERRORS) and share is None:
+            share = error_share(term.removeprefix(_ERRORS))
         else:
             raise ConfigError(f"no objective, or one that is there twice: '{term}'", hint=_HINT)
     if not times:

@@ -8,9 +8,11 @@ which no thread was free before the window ended are counted, and never dropped 
 
 import ctypes
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import count, cycle, islice
 
 from sealpass.bench.load.closed import Clock
@@ -68,10 +70,15 @@ def wait_finely() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
 
 
-def wait_until(instant: int) -> None:
-    """Sleep until an instant of ``time.perf_counter_ns``."""
+def wait_until(instant: int, stopped: threading.Event | None = None) -> None:
+    """Sleep until an instant of ``time.perf_counter_ns``, or until about the moment at which the event is set."""
     while (left := instant - time.perf_counter_ns()) > 0:
-        time.sleep((left - _BEFORE_NS if left > _COARSE_NS else left) / NANOSECONDS)
+        if left <= _COARSE_NS:
+            time.sleep(left / NANOSECONDS)
+        elif stopped is None:
+            time.sleep((left - _BEFORE_NS) / NANOSECONDS)
+        elif stopped.wait((left - _BEFORE_NS) / NANOSECONDS):
+            return
 
 
 def run_open(
@@ -83,15 +90,15 @@ def run_open(
     numbers: Iterator[int],
     *,
     clock: Clock = time.perf_counter_ns,
-    wait: Wait = wait_until,
+    wait: Wait | None = None,
 ) -> None:
     """Start the operation at each of its instants, or as soon after it as the one before has ended. Never raises."""
+    wait = wait or partial(wait_until, stopped=window.stopped)
     call, rearm, inputs = operation.call, operation.rearm, islice(cycle(operation.inputs[thread]), operation.most)
     take, note_end, note_delay = share.service.append, share.ended.append, share.delay.append
     has_check, keep = operation.check is not None, share.unchecked.append
     begin, end, due = window.begin, window.end, schedule.due
-    share.began = begin
-    share.finished = end  # the last instant may lie well before it
+    share.began = share.finished = begin
     for argument, expected in inputs:
         intended = begin + due(next(numbers))
         if intended >= end:
@@ -102,19 +109,15 @@ def run_open(
             wait(intended)
         began = clock()
         if began >= window.end:
-            if window.end < end:  # stopped
-                share.finished = began
             return
         share.started += 1
         try:
             answer = call(argument)
         except Exception as error:  # noqa: BLE001 - whatever a device raises is counted
-            ended = clock()
-            share.fail(code_of(error), ended)
-            share.finished = max(share.finished, ended)
+            share.finished = clock()
+            share.fail(code_of(error), share.finished)
             continue
-        ended = clock()
-        share.finished = max(share.finished, ended)
+        share.finished = ended = clock()
         if has_check:
             keep((argument, answer))
         elif answer != expected:
@@ -123,4 +126,4 @@ def run_open(
         take(ended - began)
         note_end(ended)
         note_delay(began - intended)
-    share.is_cut, share.finished = True, clock()
+    share.is_cut = True

@@ -10,11 +10,13 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sealpass.bench.load.open import Schedule
@@ -105,6 +107,23 @@ class OwnProcess:
         """See :class:`Crew`."""
 
 
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """What is started meanwhile gets no SIGINT until it says so: an interpreter that starts would write a traceback.
+
+    This process misses none: one that was sent to it waits.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    resource_tracker.ensure_running()  # else it would be started now, which unblocks SIGINT in this thread
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Child:
     """A process that this one started, and a thread that hears what it says.
 
@@ -121,7 +140,8 @@ class _Child:
         self._bell = bell
         self._pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, task, source, number), daemon=True)
-        self.process.start()
+        with _interrupts_held_back():
+            self.process.start()
         theirs.close()
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
@@ -252,6 +272,8 @@ def start(task: Task, source: Source, processes: int | None) -> Crew:
 def _serve(pipe: "Connection[Any, Any]", task: Task, source: Source, number: int) -> None:
     """Open the keys, say so, and measure window after window until told to close, or until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal it goes to all; the parent says when to stop
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     try:
         pipe.send(("here", None))
         if pipe.recv() != ("open",):

@@ -4,6 +4,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 from sealpass.bench.distribution import Samples, samples
@@ -40,10 +41,18 @@ class Window:
 
     begin: int
     end: int
+    stopped: Event = field(default_factory=Event)
+    """Wakes the threads that wait for a start."""
 
-    def stop(self) -> None:
-        """Let no other operation start."""
-        self.end = 0
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was ended from outside."""
+        return self.stopped.is_set()
+
+    def stop(self, at: int) -> None:
+        """Let no other operation start from this instant on: it is the window's end now, be it before its begin."""
+        self.end = min(self.end, at)
+        self.stopped.set()
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -55,40 +55,48 @@ class Part:
         """
         window = self._window = Window(begin, begin + int(seconds * NANOSECONDS))
         if self._is_stopped:
-            window.stop()
+            window.stop(time.perf_counter_ns())
         shares = [Share() for _ in self._operation.inputs]
         with _no_garbage_collection(), _watching(watch, shares, self._process):
             _run(self._operation, window, shares, schedule)
         if self._operation.check is not None:
             run_together([partial(share.check, self._operation.check) for share in shares])
         taken = Taken.of(shares, process=self._process)
-        taken.is_interrupted = window.end == 0
+        taken.is_interrupted = window.is_stopped
         if schedule is not None:
-            # Of a window that an interrupt, or its answers, ended early, only the starts until then were intended.
-            was_cut = taken.is_interrupted or taken.is_cut
-            taken.intended = schedule.intended(taken.finished - begin if was_cut else window.end - begin)
+            # Of a window that its answers, or an interrupt, ended early, only the starts until then were intended.
+            end = taken.finished if all(share.is_cut for share in shares) else max(begin, window.end)
+            taken.intended = schedule.intended(end - begin)
+            taken.finished = max(taken.finished, end)  # the last start may lie well before the end
         return taken
 
     def stop(self) -> None:
         """End the window that is being measured, and let no other begin. From any thread."""
         self._is_stopped = True
         if self._window is not None:
-            self._window.stop()
+            self._window.stop(time.perf_counter_ns())
 
 
 def _run(operation: Operation, window: Window, shares: list[Share], schedule: Schedule | None) -> None:
     numbers = None if schedule is None else schedule.numbers(len(shares))
+    ended: list[int] = []
 
     def work(thread: int) -> None:
         wait_finely()
-        wait_until(window.begin)
+        wait_until(window.begin, window.stopped)
         if schedule is None or numbers is None:
             run_closed(operation, thread, window, shares[thread])
         else:
             run_open(operation, thread, window, shares[thread], schedule, numbers[thread])
+        ended.append(thread)
 
-    with suppress(KeyboardInterrupt):  # the window was stopped and the threads have ended: what they measured counts
-        run_together([partial(work, thread) for thread in range(len(shares))], stop=window.stop)
+    try:
+        run_together(
+            [partial(work, thread) for thread in range(len(shares))], stop=lambda: window.stop(time.perf_counter_ns())
+        )
+    except KeyboardInterrupt:
+        if len(ended) < len(shares):  # the second one
+            raise
 
 
 @contextmanager

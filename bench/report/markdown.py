@@ -29,7 +29,7 @@ def escape(text: str) -> str:
 
 
 def _section(section: Section) -> Iterator[str]:
-    yield f"## {escape(section.title)}"
+    yield f"## {escape(section.heading)}"
     yield ""
     for note in section.notes:
         yield f"- {escape(note)}"

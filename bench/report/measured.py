@@ -9,6 +9,8 @@ from sealpass.bench.report.outline import printable
 from sealpass.bench.report.page import Labelled
 
 _UNITS = {"payload": "B", "RSA": "bits"}
+_OVERLOADED = 0.01
+"""Of the operations that were intended. Those missing are the slowest: from here on the 99th percentile is theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,17 @@ class Measured:
     def is_measured(self) -> bool:
         """Whether there are figures."""
         return self.entry["status"] == "measured" and self.entry["throughput_per_s"] is not None
+
+    @property
+    def unstarted(self) -> int:
+        """Operations of an open loop that found no thread; they are in no percentile."""
+        count: int = self.entry["load"].get("unstarted", 0)
+        return count
+
+    @property
+    def is_overloaded(self) -> bool:
+        """Whether the rate of an open loop was not carried."""
+        return self.unstarted > 0 and self.unstarted >= _OVERLOADED * self.entry["load"]["intended"]
 
     @property
     def attributes(self) -> dict[str, str]:
@@ -75,6 +88,23 @@ def of(documents: Iterable[Labelled]) -> list[Measured]:
         (Measured(labelled, entry) for labelled in documents for entry in labelled.document["measurements"]),
         key=lambda measured: measured.place,
     )
+
+
+def overload(group: Sequence[Measured]) -> list[str]:
+    """That rates were not carried, one sentence for each such measurement."""
+    names = varying(group)
+    shown = [each for each in group if each.is_measured and each.is_overloaded]
+    return [
+        f"{_asked(each, names)}: {each.unstarted:,} of {each.entry['load']['intended']:,} operations never started."
+        " The rate was not carried: percentiles are better than the truth."
+        for each in shown
+    ]
+
+
+def _asked(each: Measured, names: Sequence[str]) -> str:
+    others = [attribute for attribute in names if attribute != "load"]
+    which = f" ({name(each, others)})" if others else ""
+    return f"Overload at {each.entry['load']['rate_per_s']:,g} a second{which}"
 
 
 def varying(group: Sequence[Measured]) -> list[str]:

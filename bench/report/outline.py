@@ -12,7 +12,7 @@ from typing import Any
 
 NOT_MEASURED = "-"
 SPEED = "Speed"
-"""How the title of the section with the figures of speed begins."""
+"""The title of the section with the figures of speed."""
 _NONE_TRIED = "None was tried."
 _NANOSECONDS_PER_MS = 1_000_000
 _PARTS = {
@@ -53,6 +53,13 @@ class Section:
     rows: Sequence[Sequence[str]] = field(default_factory=list)
     numbers: frozenset[int] = frozenset()
     """Columns that are set flush right."""
+    claim: str = ""
+    """Why its figures are no claim about a device."""
+
+    @property
+    def heading(self) -> str:
+        """What stands over it; a link to it needs only the title."""
+        return f"{self.title} ({self.claim})" if self.claim else self.title
 
 
 def printable(value: object) -> str:
@@ -298,9 +305,9 @@ def milliseconds(nanoseconds: int | None) -> str:
 
 def _speed(document: Document) -> Section:
     measurement = document["measurement"]
-    heading = f"{SPEED} ({printable(measurement['note'])})" if measurement["note"] else SPEED
+    claim = printable(measurement["note"]) if measurement["note"] else ""
     if measurement["runs"] is None:
-        return Section(heading, [f"Not measured: {printable(measurement['reason'])}."])
+        return Section(SPEED, [f"Not measured: {printable(measurement['reason'])}."], claim=claim)
     rows = []
     for run in measurement["runs"]:
         latency = run["latency"] or {}
@@ -322,4 +329,4 @@ def _speed(document: Document) -> Section:
         f" number of threads ({threads}), each after {plan['warm_up_seconds']:g} s of warm-up."
     )
     headers = ("threads", "passwords/s", "p50 ms", "p90 ms", "p99 ms", "max ms", "n", "errors")
-    return Section(heading, notes, headers, rows, numbers=frozenset(range(7)))
+    return Section(SPEED, notes, headers, rows, frozenset(range(7)), claim)

@@ -3,18 +3,19 @@
 
 import string
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from sealpass.bench.report.outline import Document, Section
+from sealpass.bench.report.outline import Document, Section, printable
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A result file and the letter that names it beside others; alone it needs none."""
+    """A result file, and the letter and the file name that name it beside others; alone it needs neither."""
 
     label: str
     document: Document
+    name: str = ""
 
     def of(self, text: str) -> str:
         """The text, under the letter."""
@@ -30,6 +31,8 @@ class Card:
     kind: Literal["pass", "fail", "inconclusive", "plain"]
     title: str
     notes: Sequence[str]
+    name: str = ""
+    """Of the file, beside others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +68,13 @@ class Page:
     blocks: Sequence[Block]
 
 
-def label(documents: Sequence[Document]) -> list[Labelled]:
-    """Letters for several documents, in their order."""
+def label(documents: Sequence[Document], names: Sequence[str] = ()) -> list[Labelled]:
+    """Letters for several documents, in their order, and the names of their files, where they are known."""
     if len(documents) == 1:
         return [Labelled("", documents[0])]
-    return [Labelled(_letters(index), document) for index, document in enumerate(documents)]
+    shown = [printable(name) for name in names] or [""] * len(documents)
+    together = zip(documents, shown, strict=True)
+    return [Labelled(_letters(index), document, name) for index, (document, name) in enumerate(together)]
 
 
 def _letters(index: int) -> str:
@@ -81,4 +86,4 @@ def _letters(index: int) -> str:
 
 def titled(labelled: Labelled, section: Section) -> Section:
     """The section under the letter of its document."""
-    return Section(labelled.of(section.title), section.notes, section.headers, section.rows, section.numbers)
+    return replace(section, title=labelled.of(section.title))

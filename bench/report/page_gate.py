@@ -9,8 +9,9 @@ from sealpass.bench.report import plots
 from sealpass.bench.report.outline import NOT_MEASURED, Document, Section, cells, fact_section, host_section, printable
 from sealpass.bench.report.page import Block, Card, Figure, Labelled, titled
 from sealpass.bench.report.plots import Interval, Trace, number
+from sealpass.bench.report.wording import sentence
 
-_SHORT = {"median": "median", "tail": "slow share"}
+_SHORT = {"median": "median", "tail": "slow share", "mean": "mean"}
 
 
 def card(labelled: Labelled) -> Card:
@@ -44,14 +45,9 @@ def _claims(document: Document) -> list[str]:
     return list(dict.fromkeys(printable(note) for note in notes if note is not None))
 
 
-def _heading(title: str, document: Document) -> str:
-    claims = _claims(document)
-    return f"{title} ({'; '.join(claims)})" if claims else title
-
-
 def _stages(document: Document) -> Section:
     rows = [
-        cells(stage["title"], stage["outcome"], " ".join(map(printable, stage["reasons"])) or None)
+        cells(stage["title"], stage["outcome"], " ".join(map(sentence, stage["reasons"])) or None)
         for stage in document["stages"]
     ]
     return Section("Stages", ["In the order in which they are judged."], ("stage", "outcome", "why"), rows)
@@ -75,7 +71,7 @@ def _comparisons(document: Document) -> Section:
     ]
     notes = ["Positive differences are slower. ~: no difference can be told from noise."]
     headers = ("compared", before, after, "difference", "floor", "outcome", "why")
-    return Section(_heading("Comparison", document), notes, headers, rows)
+    return Section("Comparison", notes, headers, rows, claim="; ".join(_claims(document)))
 
 
 def _names(document: Document) -> tuple[str, str]:
@@ -169,7 +165,7 @@ def _rest(document: Document) -> Iterator[Section]:
             for each in document["objectives"]
         ]
         headers = ("objective", "wanted", "with slack", "measured", "outcome", "why")
-        yield Section(_heading("Objectives", document), (), headers, rows, frozenset((1, 2, 3)))
+        yield Section("Objectives", (), headers, rows, frozenset((1, 2, 3)), "; ".join(_claims(document)))
     for side in document["sides"]:
         yield _side(side)
     yield host_section(document)

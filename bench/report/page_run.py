@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a report says on ``sealpass.run/1`` documents; several of them lie over each other."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from sealpass.bench.report import measured, run_figures, scaling
@@ -18,28 +18,33 @@ from sealpass.bench.report.outline import (
 )
 from sealpass.bench.report.page import Block, Card, Labelled, titled
 from sealpass.bench.report.plots import number
+from sealpass.bench.report.wording import one_line, sentence
 
 _WORDS = {"complete": "MEASURED", "interrupted": "INTERRUPTED", "incomplete": "INCOMPLETE"}
 _PERCENTILES = ("p50_ns", "p90_ns", "p99_ns", "max_ns")
+_TIMINGS = {"response": "response", "service": "service", "start_delay": "start delay"}
 _COLUMNS = {"run": "run", "key": "key", "RSA": "RSA bits", "payload": "payload B"}
 """Attributes whose column has another name."""
 
 
 def card(labelled: Labelled) -> Card:
-    """No verdict: a run has none. What was measured, what was not, and what the key bears."""
+    """No verdict: a run has none. What was measured, what was not or not as asked, and what the key bears."""
     document = labelled.document
     entries = document["measurements"]
     done = sum(entry["status"] == "measured" for entry in entries)
     notes = [f"{done} of {len(entries)} measurements were made; a run has no verdict, a gate has."]
+    overload = measured.overload(measured.of([labelled]))
+    notes += overload
     notes += [
         f"Not measured: {printable(entry['id'])}: {printable(entry['reason'])}."
         for entry in entries
         if entry["status"] != "measured"
     ]
     notes += [_objective(entry) for entry in document["objectives"]]
-    notes += [printable(entry["advice"]) for entry in document["scaling"] if entry["advice"]]
+    notes += [sentence(entry["advice"]) for entry in document["scaling"] if entry["advice"]]
     keys = ", ".join(printable(device["uri"]) for device in document["devices"])
-    kind: Literal["plain", "inconclusive"] = "plain" if document["status"] == "complete" else "inconclusive"
+    is_plain = document["status"] == "complete" and not overload
+    kind: Literal["plain", "inconclusive"] = "plain" if is_plain else "inconclusive"
     return Card(labelled.label, _WORDS[document["status"]], kind, f"load on {keys}", notes)
 
 
@@ -78,47 +83,63 @@ def blocks(documents: Sequence[Labelled], identity: Callable[[], str]) -> Iterat
 
 
 def _speed(labelled: Labelled, index: int, rows: Sequence[Measured]) -> Section:
-    claim = rows[0].claim
-    heading = labelled.of(SPEED if len(labelled.document["devices"]) == 1 else f"{SPEED} of key {index + 1}")
+    title = labelled.of(SPEED if len(labelled.document["devices"]) == 1 else f"{SPEED} of key {index + 1}")
     names = [name for name in measured.varying(rows) if name not in {"run", "key"}] or ["operation"]
-    is_open = any(each.entry["load"]["kind"] == "open" for each in rows)
-    late = ("response p99 ms", "start delay p99 ms", "not started") if is_open else ()
+    kinds = {each.entry["load"]["kind"] for each in rows}
+    timings = _timings(kinds)
     headers = (
         *(_COLUMNS.get(name, name) for name in names),
         "right answers/s",
-        *("p50 ms", "p90 ms", "p99 ms", "max ms"),
-        *late,
-        *("n", "errors"),
+        "errors",
+        *(("not started",) if "open" in kinds else ()),
+        *(f"{_TIMINGS[timing]} {name.removesuffix('_ns')} ms" for timing, shown in timings.items() for name in shown),
+        "n",
     )
-    notes = [measured.constant(rows), "Milliseconds of service time: from the start of a call to its end."]
+    notes = [measured.constant(rows)]
+    if "open" in kinds:
+        notes.append("Response time: from when an operation was due to its end, which is what users wait.")
+    notes.append("Service time: from the start of a call to its end.")
     return Section(
-        heading if claim is None else f"{heading} ({claim})",
+        title,
         list(filter(None, notes)),
         headers,
-        [_speed_row(each, names, is_open=is_open) for each in rows],
+        [_speed_row(each, names, timings, is_open="open" in kinds) for each in rows],
         frozenset(range(len(names), len(headers))),
+        rows[0].claim or "",
     )
 
 
-def _speed_row(each: Measured, names: Sequence[str], *, is_open: bool) -> list[str]:
+def _timings(kinds: Container[str]) -> dict[str, Sequence[str]]:
+    """Which percentiles of which time are shown, what users wait first."""
+    if "open" not in kinds:
+        return {"service": _PERCENTILES}
+    if "closed" not in kinds:
+        return {"response": _PERCENTILES, "service": ("p50_ns", "p99_ns"), "start_delay": ("p99_ns",)}
+    # Fewer of both, so that a row can be seen without scrolling.
+    few = ("p50_ns", "p99_ns", "max_ns")
+    return {"response": few, "service": few, "start_delay": ("p99_ns",)}
+
+
+def _speed_row(
+    each: Measured, names: Sequence[str], timings: Mapping[str, Sequence[str]], *, is_open: bool
+) -> list[str]:
     entry, attributes = each.entry, each.attributes
     first = [attributes[name] for name in names]
     if not each.is_measured:
-        columns = len(_PERCENTILES) + (3 if is_open else 0) + 2
+        columns = sum(map(len, timings.values())) + is_open + 2
         return [*first, f"not measured: {printable(entry['reason'])}", *[NOT_MEASURED] * columns]
-    latency = (entry["service"] or {}).get("latency") or {}
-    late = []
-    if is_open:
-        tails = (((entry[name] or {}).get("latency") or {}).get("p99_ns") for name in ("response", "start_delay"))
-        late = [*map(milliseconds, tails), printable(entry["load"].get("unstarted"))]
     errors = sum(entry["errors"].values())
     return [
         *first,
         number(entry["throughput_per_s"]),
-        *(milliseconds(latency.get(name)) for name in _PERCENTILES),
-        *late,
-        f"{entry['verified']:,}",
         "none" if not errors else f"{errors:,}",
+        *([NOT_MEASURED if entry["load"]["kind"] == "closed" else f"{each.unstarted:,}"] if is_open else []),
+        *(
+            milliseconds(((entry[timing] or {}).get("latency") or {}).get(name))
+            for timing, shown in timings.items()
+            for name in shown
+        ),
+        f"{entry['verified']:,}",
     ]
 
 
@@ -126,7 +147,7 @@ def _tried(labelled: Labelled) -> Iterator[Block]:
     """The rates at which an objective was tried."""
     for entry in labelled.document["objectives"]:
         names = list(dict.fromkeys(name for step in entry["tried"] for name in step))
-        rows = [[_value(step.get(name)) for name in names] for step in entry["tried"]]
+        rows = [[one_line(step.get(name)) for name in names] for step in entry["tried"]]
         if rows:
             title = labelled.of(f"Rates tried for {printable(entry['operation'])} with {printable(entry['slo'])}")
             yield Block(Section(title, (), [printable(name).replace("_", " ") for name in names], rows))
@@ -146,7 +167,7 @@ def _errors(group: Sequence[Measured]) -> Section:
     if not rows:
         return Section("Errors", ["None: every answer was the right one."])
     headers = (*(_COLUMNS.get(name, name) for name in names), "error", "operations", "of all")
-    notes = ["Errors are no throughput. wrong-result: an answer came, and was not the right one."]
+    notes = ["Errors are no throughput. With wrong-result an answer came, and was not the right one."]
     return Section("Errors", notes, headers, rows, frozenset((len(headers) - 2, len(headers) - 1)))
 
 
@@ -180,7 +201,7 @@ def _circumstances(labelled: Labelled) -> Iterator[Section]:
 
 def _settings(document: Mapping[str, Any]) -> Section:
     rows = [
-        cells(name.replace("_", " "), _value(value))
+        cells(name.replace("_", " "), one_line(value))
         for name, value in document["settings"].items()
         if value is not None
     ]
@@ -188,12 +209,3 @@ def _settings(document: Mapping[str, Any]) -> Section:
     rows.append(cells("when", f"{document['started']}, {document['duration_s']:.1f} s"))
     rows.append(cells("by", f"{document['tool']['name']} {document['tool']['version']}"))
     return Section("Settings", headers=("", ""), rows=rows)
-
-
-def _value(value: Any) -> str:
-    """A value of any form as one line."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{printable(name).replace('_', ' ')} {_value(each)}" for name, each in value.items())
-    if isinstance(value, list):
-        return ", ".join(map(_value, value))
-    return number(value) if isinstance(value, float) else printable(value)

@@ -8,7 +8,7 @@ they can wrap.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from xml.etree import ElementTree as ET
 
@@ -104,7 +104,7 @@ def linear(name: str, values: Sequence[float], *, whole: bool = False) -> Scale:
         step = max(step, 1.0)
     first, last = math.floor(low / step), math.ceil(round(high / step, 6))
     marks = [round(index * step, 12) for index in range(first, last + 1)]
-    return Scale(name, marks[0], marks[-1], marks, number)
+    return _enclosing(Scale(name, marks[0], marks[-1], marks, number), values)
 
 
 def around(name: str, values: Sequence[float]) -> Scale:
@@ -112,7 +112,7 @@ def around(name: str, values: Sequence[float]) -> Scale:
     low, high = min(values), max(values)
     step = _step(max(high - low, abs(high) / 100, 1e-9) / _TICKS)
     marks = [round(index * step, 12) for index in range(math.floor(low / step), math.ceil(high / step) + 1)]
-    return Scale(name, marks[0], marks[-1] if len(marks) > 1 else marks[0] + step, marks, number)
+    return _enclosing(Scale(name, marks[0], marks[-1] if len(marks) > 1 else marks[0] + step, marks, number), values)
 
 
 def logarithmic(name: str, values: Sequence[float]) -> Scale:
@@ -125,7 +125,12 @@ def logarithmic(name: str, values: Sequence[float]) -> Scale:
         marks.pop(0)
     while len(marks) > 2 and marks[-2] >= max(values):  # noqa: PLR2004 - as above
         marks.pop()
-    return Scale(name, marks[0], marks[-1], marks, number, logarithmic=True)
+    return _enclosing(Scale(name, marks[0], marks[-1], marks, number, logarithmic=True), values)
+
+
+def _enclosing(scale: Scale, values: Sequence[float]) -> Scale:
+    """The scale with ends that no value is beyond: one may be past its round mark by an error of floating point."""
+    return replace(scale, low=min(scale.low, *values), high=max(scale.high, *values))
 
 
 def percentiles(name: str, rarest: float) -> Scale:

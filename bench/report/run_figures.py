@@ -13,10 +13,10 @@ from sealpass.bench.report.plots import Point, Trace, number
 
 MAX_POINTS = 200
 """Of one series in a plot; the table beside it has them all."""
-_TIMINGS = {"service": "service time", "response": "response time", "start_delay": "start delay"}
+_TIMINGS = {"response": "response time", "service": "service time", "start_delay": "start delay"}
 _TIMING_TEXTS = {
-    "service": "From the start of a call to its end.",
     "response": "From when an operation was due to its end, so that waiting behind a stall counts.",
+    "service": "From the start of a call to its end.",
     "start_delay": "From when an operation was due to its start.",
 }
 _PERCENTILE_TEXT = "Each step to the right is ten times rarer; a line ends at the slowest of its operations."
@@ -107,7 +107,7 @@ def over_time(group: Sequence[Measured], identity: Callable[[], str]) -> Iterato
         for index, batch in enumerate(parts):
             legend = [(color, measured.name(each, names)) for color, each in enumerate(batch)]
             yield _rate(identity(), part(f"Rate over time: {operation}", index, len(parts)), batch, legend)
-            yield _slow_end(identity(), part(f"p99 over time: {operation}", index, len(parts)), batch, legend)
+            yield _slow_end(identity(), part(f"Service p99 over time: {operation}", index, len(parts)), batch, legend)
 
 
 def _rate(identity: str, title: str, batch: Sequence[Measured], legend: Sequence[tuple[int, str]]) -> Figure:
@@ -128,7 +128,7 @@ def _slow_end(identity: str, title: str, batch: Sequence[Measured], legend: Sequ
     traces = [trace for trace in traces if trace.points]
     text = "The 99th percentile of the service time, interval by interval." + _thinning(batch, "slowest")
     shown = traces or [Trace(0, [(0.0, 0.0)])]
-    return Figure(title, text, _timed(identity, title, text, "p99, ms", shown), legend, claims(batch))
+    return Figure(title, text, _timed(identity, title, text, "service p99, ms", shown), legend, claims(batch))
 
 
 def _timed(identity: str, title: str, text: str, unit: str, traces: Sequence[Trace]) -> str:
@@ -176,5 +176,5 @@ def _table(batch: Sequence[Measured], legend: Sequence[tuple[int, str]]) -> Sect
         for each, (_, name) in zip(batch, legend, strict=True)
         for step in each.entry["series"]
     ]
-    headers = ("series", "second", "right answers", "errors", "p50 ms", "p99 ms")
+    headers = ("series", "second", "right answers", "errors", "service p50 ms", "service p99 ms")
     return Section("", ["The second is the end of each interval."], headers, rows, frozenset(range(1, 6)))

@@ -11,6 +11,7 @@ from sealpass.bench.report.outline import NOT_MEASURED, Section, cells, printabl
 from sealpass.bench.report.page import Figure, Labelled
 from sealpass.bench.report.plots import Point, Trace, number
 from sealpass.bench.report.run_figures import batches, claims, part
+from sealpass.bench.report.wording import sentence
 
 _AXES = ("threads", "sessions", "processes")
 _CURVE_POINTS = 60
@@ -44,9 +45,7 @@ def _fitted(labelled: Labelled, entry: Mapping[str, Any], identity: Callable[[],
         steps = (1 + (last - 1) * step / _CURVE_POINTS for step in range(_CURVE_POINTS + 1))
         traces.append(Trace(1, [(at, law(at)) for at in steps] if last > 1 else [(1.0, law(1.0))]))
         legend.append((1, "fitted: Universal Scalability Law"))
-    text = (
-        ". ".join(printable(each) for each in (entry["advice"], entry["reason"]) if each) or "Right answers a second."
-    )
+    text = " ".join(sentence(each) for each in (entry["advice"], entry["reason"]) if each) or "Right answers a second."
     note = labelled.document["devices"][entry["device"]]["note"]
     rows = [cells(f"{at:g}", number(rate), number(law(at)) if law else NOT_MEASURED) for at, rate in points]
     data = Section("", _coefficients(entry["usl"]), (axis, "right answers/s", "fitted"), rows, frozenset(range(3)))

@@ -48,7 +48,7 @@ def _render(sections: Iterable[Section], headline: Text | None, *, width: int, c
 
 
 def _print(console: Console, section: Section) -> None:
-    console.print(Text(section.title, style="bold"))
+    console.print(Text(section.heading, style="bold"))
     for note in section.notes:
         console.print(Text(note))
     if section.rows:

@@ -9,6 +9,7 @@ from sealpass.bench.report.measured import Measured
 from sealpass.bench.report.outline import NOT_MEASURED, Document, Section, milliseconds, printable
 from sealpass.bench.report.page import Labelled, titled
 from sealpass.bench.report.plots import number
+from sealpass.bench.report.wording import probability, sentence
 
 TITLE = "How far to trust this"
 FEW = 1000
@@ -33,7 +34,7 @@ def _claims(notes: Sequence[str | None]) -> Iterator[str]:
 def _run(document: Document) -> Section:
     group = measured.of([Labelled("", document)])
     found = [each for each in group if each.is_measured]
-    notes = [*_claims([device["note"] for device in document["devices"]])]
+    notes = [*_claims([device["note"] for device in document["devices"]]), *measured.overload(group)]
     if document["status"] != "complete":
         notes.append(
             f"The run is {printable(document['status'])}: {len(found)} of {len(group)} measurements have figures."
@@ -50,29 +51,31 @@ def _run(document: Document) -> Section:
             "In a closed loop a stall keeps back the operations that would have met it: service times tell how fast an"
             " answer comes, and not how long users wait at a given rate. An open loop tells that."
         )
-    unstarted = sum(each.entry["load"].get("unstarted", 0) for each in found)
+    unstarted = sum(each.unstarted for each in found if not each.is_overloaded)
     if unstarted:
-        notes.append(f"{unstarted:,} operations of open loops were never started: that load was not carried.")
+        notes.append(f"{unstarted:,} operations of open loops were never started, and are in no percentile.")
     dead = sum(worker["status"] != "measured" for each in group for worker in each.entry["workers"])
     if dead:
         notes.append(f"{dead} worker processes died or failed; the figures are those of the others.")
     notes += [
-        f"{printable(entry['operation'])} over {printable(entry['axis'])}: {printable(entry['reason'])}."
+        f"{printable(entry['operation'])} over {printable(entry['axis'])}: {sentence(entry['reason'])}"
         for entry in document["scaling"]
         if entry["reason"]
     ]
     names = measured.varying(group) or ["operation"]
-    headers = ("measurement", "n", "p99 ms", "95 % interval", "processes", "warmed up", "others' CPU", "state")
-    rows = [_judged(each, names) for each in found]
+    timings = ["response", "service"] if any(each.entry["load"]["kind"] == "open" for each in found) else ["service"]
+    percentile = [f"{timing} p99 ms (95 % interval)" for timing in timings]
+    headers = ("measurement", "n", *percentile, "processes", "warmed up", "others' CPU", "state")
+    rows = [_judged(each, names, timings) for each in found]
     if rows:
         notes.append("The interval is that of independent operations; stalls come in groups, so the true one is wider.")
-    return Section(TITLE, notes, headers if rows else (), rows, frozenset((1, 2, 3, 4, 6)))
+    return Section(
+        TITLE, notes, headers if rows else (), rows, frozenset((*range(1, 3 + len(timings)), 4 + len(timings)))
+    )
 
 
-def _judged(each: Measured, names: Sequence[str]) -> list[str]:
+def _judged(each: Measured, names: Sequence[str], timings: Sequence[str]) -> list[str]:
     entry = each.entry
-    timing = entry["service"]
-    interval = percentiles.read(timing).p99 if timing is not None and timing["latency"]["n"] else None
     warm, machine = entry["warm_up"], entry["machine"]
     state = "; ".join(map(printable, [entry["stability"]["status"], *entry["stability"]["reasons"]]))
     if entry["reason"]:
@@ -80,13 +83,21 @@ def _judged(each: Measured, names: Sequence[str]) -> list[str]:
     return [
         measured.name(each, names),
         f"{entry['verified']:,}" + (" (few)" if entry["verified"] < FEW else ""),
-        milliseconds(timing["latency"]["p99_ns"]) if timing is not None else NOT_MEASURED,
-        "too few operations" if interval is None else f"{number(interval[0])} to {number(interval[1])}",
+        *(_p99(entry[timing]) for timing in timings),
         each.attributes["processes"],
         _warm(warm),
         NOT_MEASURED if machine is None else _percent(machine["others_cpu_share"]),
         state,
     ]
+
+
+def _p99(timing: Mapping[str, Any] | None) -> str:
+    """The 99th percentile in milliseconds, and where it lies."""
+    if timing is None or not timing["latency"]["n"]:
+        return NOT_MEASURED
+    interval = percentiles.read(timing).p99
+    known = "too few operations" if interval is None else f"{number(interval[0])} to {number(interval[1])}"
+    return f"{milliseconds(timing['latency']['p99_ns'])} ({known})"
 
 
 def _warm(warm_up: Mapping[str, Any] | None) -> str:
@@ -145,7 +156,7 @@ def _gate(document: Document) -> Section:
         )
         notes.append(f"{printable(side['name'])}: {len(side['processes'])} fresh processes{aside}; {kind}.")
     stages = [stage for stage in document["stages"] if stage["outcome"] in {"warning", "inconclusive"}]
-    notes += [f"{printable(stage['title'])}: {printable(reason)}." for stage in stages for reason in stage["reasons"]]
+    notes += [f"{printable(stage['title'])}: {sentence(reason)}" for stage in stages for reason in stage["reasons"]]
     looks = "once" if document["looks"] == 1 else f"{document['looks']} times"
     alarms = _percent(document["settings"]["alarms"])
     notes.append(f"The rule looked {looks} and may raise a false alarm in {alarms} of runs of an unchanged key.")
@@ -154,7 +165,7 @@ def _gate(document: Document) -> Section:
             printable(each["title"]),
             f"{each['processes']['before']} and {each['processes']['after']}",
             _percent(each["visible"]),
-            NOT_MEASURED if each["p_value"] is None else f"{each['p_value']:.3g}",
+            probability(each["p_value"]),
         ]
         for each in document["comparisons"]
     ]

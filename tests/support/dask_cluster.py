@@ -18,6 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from sealpass.dask_connection import TlsFiles
 
+_ENDS_WITH_PARENT = Path(__file__).with_name("ends_with_parent.py")
 _START_SECONDS = 30.0
 _LOOK_AGAIN_SECONDS = 0.02
 _QUIET = {
@@ -79,8 +80,7 @@ class Authority:
 class DaskCluster:
     """A scheduler and its workers: processes of the commands ``dask scheduler`` and ``dask worker``.
 
-    ``directory`` gets their logs. The scheduler ends by itself when it has nothing to do for long, and workers end with
-    it: so nothing stays if whoever started them is killed.
+    ``directory`` gets their logs. Each of them ends when this process does: nothing stays if it is killed.
     """
 
     def __init__(self, directory: Path, environment: Mapping[str, str] | None = None) -> None:
@@ -93,7 +93,7 @@ class DaskCluster:
 
     def start(self, workers: int) -> None:
         """Start all at once, and wait until the scheduler has an address; workers come to it when they are ready."""
-        arguments = ["--idle-timeout", "120s", "--port", "0", "--scheduler-file", str(self._scheduler_file)]
+        arguments = ["--port", "0", "--scheduler-file", str(self._scheduler_file)]
         self._start("scheduler", [*_NOWHERE_ELSE, *arguments])
         for number in range(workers):
             self.add_worker(f"worker-{number}")
@@ -110,16 +110,21 @@ class DaskCluster:
         """Where the scheduler listens."""
         return str(json.loads(self._scheduler_file.read_text())["address"])
 
+    @property
+    def pids(self) -> list[int]:
+        """All of them, the scheduler first."""
+        return [process.pid for process in self._processes.values()]
+
     def kill(self, name: str) -> None:
         """SIGKILL."""
-        self._processes[name].kill()
-        self._processes[name].wait()
+        process = self._processes[name]
+        process.kill()
+        process.communicate()  # also closes the pipe
 
     def stop(self) -> None:
         """End all of them."""
-        for process in self._processes.values():
-            process.kill()  # asked politely, they wait for each other for seconds
-            process.wait()
+        for name in self._processes:
+            self.kill(name)  # asked politely, they wait for each other for seconds
 
     def _start(self, name: str, arguments: list[str], environment: Mapping[str, str] | None = None) -> None:
         files = self.authority.issue(name)
@@ -128,10 +133,10 @@ class DaskCluster:
         (self.directory / name).mkdir()
         with (self.directory / f"{name}.log").open("wb") as log:
             self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "dask", role, *tls, *arguments],
+                [sys.executable, "-P", str(_ENDS_WITH_PARENT), "dask", role, *tls, *arguments],
                 cwd=self.directory / name,
                 env={**self._environment, **(environment or {})},
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
             )

@@ -2,11 +2,15 @@
 """What is timed, and how it is shown: distinct tokens for one key, and Markdown tables of ratios."""
 
 import statistics
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sealpass import SEALPASS, KeyRing, NonceRecord, Purpose, announce, unwrap_password
-from sealpass.bench.interleaved import Operation, Samples, compare, gain, throughput
+from sealpass.bench.interleaved import Operation, Samples, compare
+from sealpass.bench.load.recording import NANOSECONDS
+from sealpass.bench.load.recording import Operation as Load
+from sealpass.bench.load.worker import Part
 from sealpass.core import jwe
 from sealpass.core.encrypt import encrypt_password
 from sealpass.core.protocols import Unwrapper
@@ -14,6 +18,9 @@ from sealpass.core.protocols import Unwrapper
 ROOT = Path(__file__).resolve().parents[2]
 STATE = ROOT / ".state" / "bench"
 PROFILE = SEALPASS.allowing_sha1()
+_LEAD_NS = 10_000_000
+_ENDLESS_SECONDS = 3600.0
+"""A window ends when each thread has done its block."""
 
 
 class Nonces:
@@ -79,6 +86,24 @@ def table(title: str, samples: dict[str, Samples], reference: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def throughput(cases: Mapping[str, Operation], *, threads: int, rounds: int, block: int) -> dict[str, list[float]]:
+    """Operations a second in the load engine's closed loop, so many threads at once, case by case in every round."""
+    names = list(cases)
+    taken: dict[str, list[float]] = {name: [] for name in names}
+    number = 0
+    for turn in range(rounds):
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            firsts = range(number, number + block * threads, block)
+            # A case compares its answer itself, and answers nothing.
+            inputs = [[(one, None) for one in range(first, first + block)] for first in firsts]
+            part = Part(Load(cases[name], inputs, most=block))
+            found = part.measure(time.perf_counter_ns() + _LEAD_NS, _ENDLESS_SECONDS)
+            assert not found.errors, dict(found.errors)
+            taken[name].append(found.started * NANOSECONDS / (found.finished - found.began))
+        number += block * threads
+    return taken
+
+
 def scaling(title: str, cases: dict[str, Operation], rounds: int, block: int) -> str:
     """Markdown: what a second thread gains."""
     one = throughput(cases, threads=1, rounds=rounds, block=2 * block)
@@ -89,7 +114,7 @@ def scaling(title: str, cases: dict[str, Operation], rounds: int, block: int) ->
         "| what | 1 thread, 1/s | 2 threads, 1/s | gain | of the first one's gain |",
         "|---|---|---|---|---|",
     ]
-    gains = {name: gain(one[name], two[name]) for name in cases}
+    gains = {name: statistics.median(two[name]) / statistics.median(one[name]) for name in cases}
     first = next(iter(gains.values()))
     for name, value in gains.items():
         figures = (statistics.median(one[name]), statistics.median(two[name]))

@@ -91,7 +91,7 @@ def _refused(schema: object) -> str:
 
 def _render(results: Sequence[str], documents: Sequence[Document], form: str, *, to_terminal: bool) -> str:
     try:
-        return _form(documents, form, to_terminal=to_terminal)
+        return _form(documents, [Path(result).name for result in results], form, to_terminal=to_terminal)
     except _WRONG:
         for result, document in zip(results, documents, strict=True):
             try:
@@ -102,10 +102,10 @@ def _render(results: Sequence[str], documents: Sequence[Document], form: str, *,
         raise  # each file is as it should be: a bug
 
 
-def _form(documents: Sequence[Document], form: str, *, to_terminal: bool) -> str:
+def _form(documents: Sequence[Document], names: Sequence[str], form: str, *, to_terminal: bool) -> str:
     if form == "html":
-        return html_page.render(documents)
-    sections = html_page.sections(documents)
+        return html_page.render(documents, names)
+    sections = html_page.sections(documents, names)
     if form == "markdown":
         return markdown.render_sections("sealpass report", sections)
     width = shutil.get_terminal_size().columns if to_terminal and is_terminal(sys.stdout) else terminal.UNFOLDED

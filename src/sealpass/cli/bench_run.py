@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
+from sealpass.bench.load.objective import error_share
 from sealpass.bench.load.operations import Name
 from sealpass.bench.load.recording import WRONG_RESULT
 from sealpass.bench.load.run import Step
@@ -100,6 +101,14 @@ def _axis(name: str, help_text: str, shown: str = "N,…") -> Callable[[Callable
 @click.option("--allow-sha1", is_flag=True, help="Also take RSA-OAEP with SHA-1, for tokens that can do nothing else.")
 @click.option("--argon2", metavar="KIB,PASSES,LANES", callback=_argon2, help="Cost of a hash.  [default: 65536,3,4]")
 @click.option("--seed", type=int, metavar="N", help="Of the order of the measurements.  [default: 1]")
+@click.option(
+    "--allow-errors",
+    "allowed",
+    default="0",
+    metavar="SHARE",
+    callback=lambda _context, _parameter, value: error_share(value),
+    help="Errors of a measurement that are no failure: 0.1%.  [default: 0]",
+)
 @click.option("--raw", is_flag=True, help="Keep every service time in the result.")
 @click.option(
     "--out",
@@ -121,6 +130,7 @@ def run(  # noqa: PLR0913 - click passes every option by name
     argon2: Argon2Parameters | None,
     allow_sha1: bool,
     raw: bool,
+    allowed: float,
     out: str | None,
     as_json: bool,
     inquiry: Inquiry,
@@ -133,9 +143,11 @@ def run(  # noqa: PLR0913 - click passes every option by name
     warm-up each. Without --rate every thread starts its next operation when the one before has ended (closed loop),
     which hides stalls: docs/load.md.
 
-    An interrupt ends the run and keeps what was measured. The exit status is 1 where an answer was wrong or no rate
-    holds the objective, and 4 where something was not measured.
+    An interrupt ends the run and keeps what was measured. The exit status is 1 where an answer was wrong, operations
+    failed or no rate holds the objective, and 4 where something was not measured.
     """
+    if allowed and inquiry.search is not None:
+        raise click.UsageError("--find-max and --allow-errors do not go together: --slo errors=0.1% allows them")
     given: dict[str, Any] = {name: value for name, value in others.items() if value is not None}
     given |= {
         "keys": uris,
@@ -169,16 +181,34 @@ def run(  # noqa: PLR0913 - click passes every option by name
     for one in document["measurements"]:
         if one["status"] != "measured" or one["reason"] is not None:
             warn(f"{one['id']}: {one['reason']}", as_json=as_json)
-    click.get_current_context().exit(status_of(document))
+    for text in failing(document, allowed):
+        warn(text, as_json=as_json)
+    click.get_current_context().exit(status_of(document, allowed=allowed))
 
 
-def status_of(document: dict[str, Any]) -> int:
-    """The exit status for a result: a wrong answer before an interrupt before what is missing."""
+def status_of(document: dict[str, Any], *, allowed: float = 0.0) -> int:
+    """The exit status for a result: a wrong answer before an interrupt before what failed before what is missing.
+
+    ``allowed`` is a share of errors; where a rate was searched for, the objective has its own.
+    """
     if any(WRONG_RESULT in one["errors"] for one in document["measurements"]):
         return failures.FAILED
-    if document["status"] != "interrupted" and misses_objective(document):
+    if document["status"] == "interrupted":
+        return failures.INTERRUPTED
+    if misses_objective(document) or any(failing(document, allowed)):
         return failures.FAILED
-    return {"complete": 0, "interrupted": failures.INTERRUPTED}.get(document["status"], failures.INCONCLUSIVE)
+    return 0 if document["status"] == "complete" else failures.INCONCLUSIVE
+
+
+def failing(document: dict[str, Any], allowed: float) -> Iterator[str]:
+    """Measurements of which nothing was right, or a greater share than this failed, in words."""
+    for one in document["measurements"]:
+        # A lost process is not an operation that failed: what it would have measured is missing.
+        failed = sum(count for code, count in one["errors"].items() if not code.startswith("worker-"))
+        all_of_them = one["verified"] + failed
+        is_too_much = not one["verified"] or (not document["objectives"] and failed > allowed * all_of_them)
+        if failed and is_too_much:
+            yield f"{one['id']}: {failed} of {all_of_them} operations failed"
 
 
 # -- the table -----------------------------------------------------------------------------------------------------

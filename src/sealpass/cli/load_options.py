@@ -95,9 +95,12 @@ def conclusions(document: Mapping[str, Any]) -> Iterator[str]:
     """Rates that hold, advice, and how well workers began together; a line each."""
     for one in document["objectives"]:
         if one["max_rate_per_s"] is not None:
-            yield f"{one['operation']}: {one['max_rate_per_s']:.4g}/s held {one['slo']} for {one['held_for_s']:g} s"
+            held = f"{one['max_rate_per_s']:.4g}/s held {one['slo']} for {one['held_for_s']:g} s"
+            yield f"{one['operation']}: {held}; {_failed_of(one)}"
         if one["reason"] is not None:
             yield f"{one['operation']}: {one['reason']}"
+    if document["objectives"]:
+        yield from (_lateness(one) for one in document["measurements"] if one["start_delay"] is not None)
     of_each = " of each worker" if document.get("distributed") else ""
     for one in document["scaling"]:
         said = [text for text in (one["advice"], one["reason"]) if text]
@@ -109,6 +112,26 @@ def conclusions(document: Mapping[str, Any]) -> Iterator[str]:
         if spread is not None:
             yield f"{count} workers began within {spread / 1e6:.0f} ms, their clocks known to {error / 1e6:.0f} ms"
         yield from (one["reason"] for one in together["workers"] if one["reason"])
+
+
+def _failed_of(objective: Mapping[str, Any]) -> str:
+    """Of the rate that held: how many operations failed, and how little it says that none did."""
+    held = (objective["max_rate_per_s"], round(objective["held_for_s"], 3))
+    trial = next(one for one in objective["tried"] if one["held"] and (one["rate_per_s"], one["seconds"]) == held)
+    count = trial["operations"] + trial["errors"]
+    if trial["errors"]:
+        return f"{trial['errors']} of {count} operations failed"
+    # With a share p of errors, none in n operations happens with (1 - p) ** n, which is 5 % at the limit.
+    limit = 100 * (1 - 0.05 ** (1 / count))
+    return f"none of {count} operations failed, so fewer than {limit:.2g} % do (95 % confidence)"
+
+
+def _lateness(measurement: Mapping[str, Any]) -> str:
+    """How far the starts of an open loop were spread behind the instants at which they were due."""
+    found = measurement["start_delay"]["latency"]
+    shown = {"p50_ns": "p50", "p99_ns": "p99", "max_ns": "at most"}
+    figures = [f"{found[key] / 1e6:.3g} ms ({name})" for key, name in shown.items() if found[key] is not None]
+    return f"{measurement['operation']}: its starts were late by {', '.join(figures)}"
 
 
 def misses_objective(document: Mapping[str, Any]) -> bool:

@@ -2,13 +2,14 @@
 """Operations without a device: they open nothing, cost nothing, and have one planted fault each."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from sealpass.bench.load.operations import Name, Task, opened
+from sealpass.bench.load.operations import Name, Source, Task, opened
 from sealpass.bench.load.recording import Operation
 from sealpass.core.errors import BackendUnavailable, UnsupportedAlgorithm
 
@@ -104,3 +105,32 @@ def busy(task: Task) -> Iterator[Operation]:
         raise ValueError("secret")
 
     yield operation(call, task.threads, MOST)
+
+
+@contextmanager
+def busy_once(task: Task) -> Iterator[Operation]:
+    """The first operation fails."""
+    numbers = count()
+
+    def call(given: int) -> int:
+        if next(numbers) == 0:
+            raise BackendUnavailable("all sessions are busy", retryable=True)
+        return given
+
+    yield operation(call, task.threads, MOST)
+
+
+def interrupted_noop() -> Source:
+    """Ctrl-C comes; then :func:`noop`."""
+    os.kill(os.getpid(), signal.SIGINT)
+    return noop
+
+
+class InterruptedAtStart:
+    """Answers at once. A process that was started for it gets Ctrl-C before any line of its own code runs."""
+
+    def __call__(self, task: Task) -> AbstractContextManager[Operation]:
+        return noop(task)
+
+    def __reduce__(self) -> tuple[Callable[[], Source], tuple[()]]:
+        return interrupted_noop, ()

@@ -6,15 +6,19 @@ import os
 import signal
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from sealpass.bench.load import run as load_run
 from sealpass.bench.load.run import Step, run
 from sealpass.bench.load.scenario import Settings
 from sealpass.bench.load.worker import Tick
 from sealpass.cli.bench_run import live_line, status_of, table
+from sealpass.cli.root import root
 from tests.bench.load import sources
 from tests.bench.load.conftest import Validate
 from tests.cli.conftest import COMMAND, Ran, environment
@@ -75,6 +79,8 @@ def test_an_open_loop_on_standard_output(tmp_path: Path, software_uri: str, vali
         (["software:path=none.pem", "--threads", "x"], "list of whole numbers"),
         (["software:path=none.pem", "--threads", "0"], "values from 1"),
         (["software:path=none.pem", "--argon2", "1,2"], "KIB,PASSES,LANES"),
+        (["software:path=none.pem", "--allow-errors", "few"], "no share of errors"),
+        (["software:path=none.pem", "--allow-errors", "100%"], "errors cannot exceed"),
         (["software:path=none.pem", "--scenario", "none.toml"], "cannot read the scenario"),
         (["software:path=none.pem", "--out", "dir/"], "is a directory"),
         (["pkcs11:token=x?pin-value=1"], "pin-value is refused"),
@@ -152,15 +158,44 @@ def test_an_interrupt_writes_what_there_is(tmp_path: Path, software_uri: str, va
 
 
 def test_the_exit_status_tells_what_is_wrong() -> None:
-    """A wrong answer before an interrupt before what is missing."""
+    """A wrong answer before an interrupt before what failed before what is missing."""
     document = example()
+    document["measurements"][0]["errors"] = {"worker-died": 1}
     assert status_of(document) == 4
+    document["measurements"][0]["errors"] = {"backend-unavailable": 2}
+    assert status_of(document) == 1
     document["status"] = "complete"
-    assert status_of(document) == 0
+    assert status_of(document) == 1
+    assert status_of(document, allowed=0.001) == 0
+    assert status_of(document, allowed=0.0001) == 1
     document["status"] = "interrupted"
     assert status_of(document) == 130
     document["measurements"][0]["errors"]["wrong-result"] = 1
     assert status_of(document) == 1
+
+
+def test_a_device_that_answers_nothing_fails_the_run(
+    software_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever share of errors is allowed, and where a rate is searched for, too; the line says what it is about."""
+    monkeypatch.setattr(load_run, "run", partial(run, source=sources.busy))
+    arguments = ["bench", "run", software_uri, "--seconds", "5", "--warm-up", "0"]
+    for more in ([], ["--allow-errors", "99%"], ["--find-max", "--slo", "p99=1ms", "--slo", "errors=50%"]):
+        ran = CliRunner().invoke(root, [*arguments, *more], prog_name="sealpass")
+        assert ran.exit_code == 1
+        assert f"{sources.MOST} of {sources.MOST} operations failed" in ran.stderr
+
+
+def test_a_share_of_errors_can_be_allowed(software_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One error of twenty is a finding, unless so many are allowed."""
+    monkeypatch.setattr(load_run, "run", partial(run, source=sources.busy_once))
+    arguments = ["bench", "run", software_uri, "--seconds", "5", "--warm-up", "0"]
+    statuses = {}
+    for allowed in ("0", "4%", "0.05", "5%"):
+        ran = CliRunner().invoke(root, [*arguments, "--allow-errors", allowed], prog_name="sealpass")
+        statuses[allowed] = ran.exit_code
+    # 4: the answers of these tests end before the window does
+    assert statuses == {"0": 1, "4%": 1, "0.05": 4, "5%": 4}
 
 
 def test_the_table_shows_response_times_and_what_was_not_started() -> None:

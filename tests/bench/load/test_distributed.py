@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """One load from two worker processes: begun together, merged exactly, and what a lost one leaves."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -18,6 +23,7 @@ from sealpass.dask_connection import Cluster, connect
 from tests.bench.load.conftest import Validate
 from tests.support.dask_cluster import DaskCluster, dask_cluster
 
+ROOT = Path(__file__).parents[3]
 SOURCE = partial(sleeping, Device(service_s=0.005))
 
 
@@ -46,6 +52,37 @@ def cluster(processes: DaskCluster) -> Iterator[Cluster]:
 def brief(software_uri: str) -> Settings:
     """Two settings, each for a moment."""
     return Settings(keys=(software_uri,), threads=(1, 2), seconds=0.4, warm_up_min_s=0, warm_up_max_s=0)
+
+
+def test_a_cluster_ends_with_whoever_started_it(tmp_path: Path) -> None:
+    """It is killed, and can clean up nothing: scheduler and worker end all the same."""
+    code = (
+        "import sys, pathlib; from tests.support.dask_cluster import DaskCluster\n"
+        "cluster = DaskCluster(pathlib.Path(sys.argv[1])); cluster.start(1)\n"
+        "print(*cluster.pids, flush=True); sys.stdin.read()\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with parent:
+        assert parent.stdout is not None
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        parent.kill()
+    assert len(pids) == 2
+    until = time.monotonic() + 30
+    while (left := [pid for pid in pids if is_running(pid)]) and time.monotonic() < until:
+        time.sleep(0.02)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert left == []
+
+
+def is_running(pid: int) -> bool:
+    """Whether it is there, and no zombie that waits for its new parent."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_workers_measure_together_and_are_merged(brief: Settings, cluster: Cluster, valid: Validate) -> None:

@@ -30,6 +30,7 @@ def bench_run(*arguments: str) -> Result:
         ["--find-max", "--slo", "p99=20ms", "--rate", "5"],
         ["--find-max", "--slo", "p99=20ms", "--usl"],
         ["--find-max", "--slo", "p99=20ms", "--distributed", "tls://h:1"],
+        ["--find-max", "--slo", "p99=20ms", "--allow-errors", "1%"],
         ["--usl", "--rate", "5"],
         ["--tls-ca", "ca.pem"],
     ],
@@ -60,9 +61,10 @@ def test_a_rate_that_nothing_holds_is_a_failure(software_uri: str) -> None:
     assert "no rate held the objective" in result.stdout
 
 
-def objective(rate: float | None, *, lasted: bool | None = None) -> dict[str, Any]:
+def objective(rate: float | None, *, lasted: bool | None = None, errors: int = 0) -> dict[str, Any]:
     """As much of a document as is looked at."""
-    trial = {"lasted": lasted}
+    trial = {"lasted": lasted, "held": rate is not None, "rate_per_s": rate, "seconds": 30.0}
+    trial |= {"operations": 600 - errors, "errors": errors}
     reason = None if rate else "no rate held the objective: p99 was 30 ms"
     one = {"operation": "unwrap", "slo": "p99=20ms errors=0", "max_rate_per_s": rate, "held_for_s": 30.0}
     return {"objectives": [one | {"tried": [trial], "reason": reason}], "scaling": [], "measurements": []}
@@ -70,12 +72,24 @@ def objective(rate: float | None, *, lasted: bool | None = None) -> dict[str, An
 
 def test_what_came_of_a_search_is_said() -> None:
     """A rate and how long it held, or why there is none; only what was looked for to the end is a failure."""
-    assert list(conclusions(objective(1234.5))) == ["unwrap: 1234/s held p99=20ms errors=0 for 30 s"]
+    held = "unwrap: 1234/s held p99=20ms errors=0 for 30 s"
+    assert list(conclusions(objective(1234.5))) == [
+        f"{held}; none of 600 operations failed, so fewer than 0.5 % do (95 % confidence)"
+    ]
+    assert list(conclusions(objective(1234.5, errors=6))) == [f"{held}; 6 of 600 operations failed"]
     assert list(conclusions(objective(None, lasted=True))) == ["unwrap: no rate held the objective: p99 was 30 ms"]
     assert not misses_objective(objective(1234.5))
     assert misses_objective(objective(None, lasted=True))
     assert not misses_objective(objective(None))
     assert status_of(objective(None, lasted=True) | {"status": "interrupted"}) == 130
+
+
+def test_how_late_the_starts_were_is_said() -> None:
+    """Of the rate that held; a percentile that does not exist is left out."""
+    late = {"latency": {"p50_ns": 60_000, "p99_ns": None, "max_ns": 2_200_000}}
+    measurements = [{"operation": "unwrap", "start_delay": late}, {"operation": "oaep", "start_delay": None}]
+    said = list(conclusions(objective(1234.5) | {"measurements": measurements}))
+    assert said[1:] == ["unwrap: its starts were late by 0.06 ms (p50), 2.2 ms (at most)"]
 
 
 def test_how_well_workers_began_together_is_said() -> None:

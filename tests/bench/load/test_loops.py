@@ -113,7 +113,7 @@ def test_a_stall_is_hidden_by_service_times_and_shown_by_response_times() -> Non
     assert sum(time > 10 * MS for time in response) == 10
     assert max(response) == 100 * MS
     assert share.delay[2] == 90 * MS  # due at 20 ms, begun at 110
-    assert (share.started, share.finished) == (100, NANOSECONDS)
+    assert (share.started, share.finished) == (100, NANOSECONDS - 9 * MS)  # due at 990, took 1
 
 
 def test_starts_for_which_there_was_no_time_are_counted() -> None:
@@ -125,23 +125,32 @@ def test_starts_for_which_there_was_no_time_are_counted() -> None:
 
 
 def test_a_stop_ends_both_loops() -> None:
-    """After a stop no operation starts, and the open loop ends where it was stopped."""
+    """After a stop no operation starts; the window remembers when it came, and a second stop does not move it."""
     for is_open in (False, True):
         clock, share, window = Clock(), Share(), Window(0, 100 * MS)
 
         def call(number: int, clock: Clock = clock, window: Window = window) -> int:
             clock.now += MS
             if number == 3:
-                window.stop()
+                window.stop(clock.now)
+                window.stop(clock.now + MS)
             return number
 
         if is_open:
             run_open(operation(call), 0, window, share, Schedule(500.0), count(), clock=clock, wait=clock.wait)
-            assert share.finished == 8 * MS
+            assert (share.finished, window.end) == (7 * MS, 7 * MS)  # due at 6, took 1
         else:
             run_closed(operation(call), 0, window, share, clock)
-            assert share.finished == 4 * MS
-        assert share.started == 4
+            assert (share.finished, window.end) == (4 * MS, 4 * MS)
+        assert (share.started, window.is_stopped) == (4, True)
+
+
+@pytest.mark.parametrize("stopped_at", [-MS, 5 * MS, 200 * MS])
+def test_a_stop_makes_no_window_longer(stopped_at: int) -> None:
+    """Nothing starts after it, were it before the begin, and nothing after the end."""
+    window = Window(0, 100 * MS)
+    window.stop(stopped_at)
+    assert (window.end, window.is_stopped) == (min(stopped_at, 100 * MS), True)
 
 
 @given(

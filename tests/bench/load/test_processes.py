@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sealpass.bench.load.open import Schedule
 from sealpass.bench.load.operations import Name, Source, Task
 from sealpass.bench.load.processes import Crew, Lost, OtherProcesses, Rate, start
 from sealpass.bench.load.recording import Taken
@@ -114,12 +115,65 @@ def test_an_interrupt_ends_the_window_and_keeps_what_was_measured(processes: int
         assert one.intended - one.started <= TASK.threads  # the starts that were waited for
 
 
-def test_a_stop_that_comes_before_its_window_is_not_lost() -> None:
-    """Whoever stops a process while it makes ready gets no window of an hour."""
+@pytest.mark.parametrize("processes", [None, 2])
+def test_an_interrupt_does_not_wait_for_starts_that_are_due_later(processes: int | None) -> None:
+    """The next start is a quarter of an hour away: the window ends at the interrupt, and so do all its figures."""
+    crew = crew_of(sources.noop, processes)
+    told: list[int] = []
+
+    def interrupt(tick: Tick) -> None:
+        told.append(tick.process)
+        if len(told) == 1:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    before = time.perf_counter_ns()
+    try:
+        results = crew.measure(3600.0, Rate(0.001), interrupt)
+    finally:
+        crew.close()
+    taken = [one for one in results if isinstance(one, Taken)]
+    assert (sum(one.intended for one in taken), sum(one.started for one in taken)) == (1, 1)
+    assert all(before < one.began < one.finished < time.perf_counter_ns() for one in taken)
+
+
+def test_a_second_interrupt_does_not_wait_for_the_device() -> None:
+    """A thread is inside a call that does not come back: the first interrupt waits for it, the second is raised."""
+    release, interrupts = threading.Event(), [signal.SIGINT, signal.SIGINT]
+
+    def interrupt(_tick: Tick) -> None:
+        if interrupts:
+            signal.pthread_kill(threading.main_thread().ident or 0, interrupts.pop())
+
+    part = Part(sources.operation(lambda _given: release.wait()))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            part.measure(time.perf_counter_ns(), 3600.0, watch=interrupt)
+    finally:
+        release.set()
+        for thread in threading.enumerate():
+            if thread is not threading.main_thread() and thread.daemon:
+                thread.join(5)
+
+
+def test_an_interrupt_while_processes_start_is_for_this_one_only(capfd: pytest.CaptureFixture[str]) -> None:
+    """A terminal sends Ctrl-C to children, too: before they could ignore it, it waits, and no traceback is written."""
+    crew = crew_of(sources.InterruptedAtStart(), 1)
+    try:
+        results = crew.measure(30.0, None)
+    finally:
+        crew.close()
+    assert [type(one) for one in results] == [Taken]
+    assert capfd.readouterr().err == ""
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+@pytest.mark.parametrize("schedule", [None, Schedule(1000.0)])
+def test_a_stop_that_comes_before_its_window_is_not_lost(schedule: Schedule | None) -> None:
+    """Whoever stops a process while it makes ready gets no window of an hour, nor one until the agreed begin."""
     part = Part(sources.operation(lambda given: given))
     part.stop()
-    taken = part.measure(0, 3600.0)
-    assert (taken.is_interrupted, len(taken.service)) == (True, 0)
+    taken = part.measure(time.perf_counter_ns() + 20_000_000_000, 3600.0, schedule)
+    assert (taken.is_interrupted, taken.started, taken.intended) == (True, 0, 0)
 
 
 def test_garbage_is_collected_between_windows_only() -> None:

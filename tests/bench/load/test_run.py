@@ -94,17 +94,21 @@ def test_what_cannot_be_measured_says_why(short: Settings, valid: Validate) -> N
     assert {one["throughput_per_s"] for one in document["measurements"]} == {None}
 
 
-def test_a_login_that_was_refused_is_not_tried_again(short: Settings, valid: Validate) -> None:
-    """A few wrong PINs lock a token."""
+def test_a_login_that_was_refused_is_not_tried_again(short: Settings, aes_uri: str, valid: Validate) -> None:
+    """A few wrong PINs lock a token, and several keys may be in one: nothing is opened after a refusal."""
     attempts = []
 
     def locked(task: Task) -> AbstractContextManager[Operation]:
         attempts.append(task.threads)
         raise AuthenticationFailed("the PIN is wrong")
 
-    document = valid(run(replace(short, threads=(1, 2, 3)), source=locked))
+    settings = replace(short, threads=(1, 2, 3), keys=(*short.keys, aes_uri), operations=sources.REAL)
+    document = valid(run(settings, source=locked))
     assert len(attempts) == 1
-    assert {one["reason"] for one in document["measurements"]} == {"authentication-failed: the PIN is wrong"}
+    first, *others = [one["reason"] for one in document["measurements"]]
+    assert first == "authentication-failed: the PIN is wrong"
+    assert len(others) == 5
+    assert set(others) == {f"not tried, because a login was refused before ({first})"}
 
 
 def test_keys_that_do_not_do_the_profile_are_refused_at_once(short: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,15 @@ def test_other_forms_say_the_same(run: Run, form: str, heading: str, name: str) 
         assert all(any(figure.title in line for line in told) for figure in block.figures)
 
 
+@pytest.mark.parametrize("form", ["html", "markdown", "terminal"])
+def test_files_are_named_without_their_directories(run: Run, form: str) -> None:
+    """In every form; where somebody keeps files is nobody else's business."""
+    told = run(FILES["run"], FILES["gate"], "--format", form).stdout
+    assert "run.json" in told
+    assert "gate.json" in told
+    assert str(FILES["run"].parent) not in told
+
+
 def test_json_tells_where_the_report_is(run: Run, tmp_path: Path) -> None:
     """With --json one object is on standard output: the path, or the report itself."""
     out = str(tmp_path / "a.html")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sealpass.bench.report import html_page
-from tests.bench.report.results import EVERY, FILES, RECORDED, find, load, parse, result, text
+from tests.bench.report.results import EVERY, FILES, RECORDED, find, load, overloaded, parse, result, text
 
 PAGES = {
     "run": ("run",),
@@ -31,8 +31,8 @@ def without_plots(page: str) -> str:
 
 
 def made(names: Sequence[str]) -> str:
-    """The report on result files."""
-    return html_page.render([result(name) for name in names])
+    """The report on result files, each with its name."""
+    return html_page.render([result(name) for name in names], [f"{name}.json" for name in names])
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -132,6 +132,85 @@ def test_verdicts_stand_first() -> None:
     headings = [text(each) for each in find(root, "h2")]
     assert headings[:3] == ["A INCOMPLETE", "B FAIL", "C FAIL"]
     assert headings[3:6] == [f"{letter}: How far to trust this" for letter in "ABC"]
+
+
+def test_several_files_are_named() -> None:
+    """Beside its letter each has its file's name, and the settings in which it differs from others of its form."""
+    slower = result("run")
+    slower["settings"] |= {"load": "open", "rate_per_s": 500.0}
+    documents, names = (result("run"), slower, result("gate")), ("a.json", "b <b>.json", "g.json")
+    root = parse(html_page.render(documents, names))
+    cards = find(root, "section", "card")
+    assert all(name in text(card) for name, card in zip(names, cards, strict=True))
+    [table] = [
+        block.section for block in html_page.page(documents, names).blocks if "Result files" in block.section.title
+    ]
+    assert [row[:3] for row in table.rows] == [
+        ["A", "a.json", "load closed; rate per s -"],
+        ["B", "b <b>.json", "load open; rate per s 500"],
+        ["C", "g.json", "-"],
+    ]
+
+
+def test_an_overload_is_in_the_verdict() -> None:
+    """Whoever reads nothing else reads that the rate was not carried; a few that never started are no overload."""
+    [card] = find(parse(html_page.render([overloaded()])), "section", "card")
+    assert "38,002 of 40,000 operations never started. The rate was not carried" in text(card)
+    run = result("run") | {"status": "complete"}
+    assert html_page.page([run]).cards[0].kind == "plain"
+    assert html_page.page([overloaded() | {"status": "complete"}]).cards[0].kind == "inconclusive"
+    assert "never started" not in " ".join(html_page.page([run]).cards[0].notes)
+
+
+def test_every_percentile_of_a_run_says_of_which_time_it_is() -> None:
+    """Of an open loop what users wait comes first, in the table of speed and in those of plots."""
+    page = html_page.page([result("run")])
+    tables = [block.section for block in page.blocks]
+    tables += [figure.data for block in page.blocks for figure in block.figures if figure.data is not None]
+    headers = [header for table in tables for header in table.headers if re.search(r"p\d\d|max ms", header)]
+    assert headers
+    assert all(re.match("response|service|start delay", header) for header in headers)
+    [speed] = [table for table in tables if table.title == "Speed"]
+    assert next(header for header in speed.headers if "p99" in header) == "response p99 ms"
+    opened = next(row for row in speed.rows if "open" in " ".join(row))
+    assert opened[list(speed.headers).index("response p99 ms")] == "1.606"
+    assert opened[list(speed.headers).index("service p99 ms")] == "1.674"
+
+
+def test_links_in_the_head_are_short() -> None:
+    """Why figures are no claim stands over each of them, and not in each link."""
+    root = parse(made(("run", "gate", "emulator")))
+    [contents] = find(root, "nav")
+    links = [text(each) for each in find(contents, "a")]
+    assert "C: Speed" in links
+    assert not [link for link in links if "software token" in link or "emulator" in link]
+
+
+def test_a_sentence_begins_with_a_capital_letter() -> None:
+    """Also one that was the reason of something."""
+    run, gate = result("run"), result("gate")
+    run["scaling"][0] |= {"advice": "measure more numbers.", "reason": "too few points: 2 given"}
+    gate["stages"][1]["reasons"] = ["another CPU", "another kernel."]
+    roots = [parse(html_page.render([document])) for document in (run, gate)]
+    told = [text(each) for root in roots for name in ("p", "li", "td") for each in find(root, name)]
+    assert not [each for each in told if re.search(r"\. [a-z]", each)]
+    assert "Another CPU. Another kernel." in told
+    assert "p99 at 100/s is 91.4 ms, more than 75 ms." in told  # a name keeps its letter
+    assert "Measure more numbers." in html_page.page([run]).cards[0].notes
+    assert html_page.page([run]).blocks[1].figures[0].text == "Measure more numbers. Too few points: 2 given."
+
+
+def test_a_row_can_become_a_list() -> None:
+    """On a phone the cells of a wide table stand below each other, so each knows the heading of its column."""
+    root = parse(made(("run",)))
+    stacked = find(root, "table", "stacked")
+    assert stacked
+    for table in stacked:
+        headers = [text(each) for each in find(table, "th")]
+        for row in find(table, "tr")[1:]:
+            assert [cell.get("data-label", "") for cell in row] == headers
+    [style] = [text(each) for each in find(root, "style")]
+    assert "content: attr(data-label)" in style
 
 
 def test_nothing_of_a_qualification_is_said_twice() -> None:

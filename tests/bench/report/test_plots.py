@@ -2,6 +2,7 @@
 """What plots hold: series, points, labels and limits, whatever the library writes around them."""
 
 import re
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -99,7 +100,7 @@ def test_time_series_have_every_interval() -> None:
     """Rate and p99 of each measurement, in the plots and, of every interval, in the table."""
     found = figures("run")
     series = [len(entry["series"]) for entry in result("run")["measurements"] if entry["series"]]
-    for title in ("Rate over time: unwrap", "p99 over time: unwrap"):
+    for title in ("Rate over time: unwrap", "Service p99 over time: unwrap"):
         assert sorted(points(found[title], color) for color in range(len(series))) == sorted(series)
     data = found["Rate over time: unwrap"].data
     assert data is not None
@@ -177,6 +178,24 @@ def test_an_axis_encloses_its_values_with_round_ticks(scale: Scale, labels: list
     """Steps of 1, 2 and 5; the ends are ticks, or lie just behind the values."""
     assert [scale.label(mark) for mark in scale.marks] == labels
     assert all(scale.contains(mark) for mark in scale.marks)
+
+
+@pytest.mark.parametrize("value", [5000.00000000055, 0.7000000000000001, 1000 * (1 - 1e-16), -0.30000000000000004])
+@pytest.mark.parametrize("axis_of", [plots.linear, plots.around])
+def test_a_value_a_rounding_error_past_a_tick_is_on_the_axis(
+    axis_of: Callable[[str, Sequence[float]], Scale], value: float
+) -> None:
+    """The library warns of what lies outside an axis, and its warning would stand on standard error."""
+    scale = axis_of("y", [value, 1.0])
+    assert scale.contains(value)
+    assert scale.contains(1.0)
+    plots.lines("p", "t", "d", plots.linear("x", [1]), scale, [Trace(0, [(0, value), (1, 1.0)])])
+
+
+def test_response_times_come_before_service_times() -> None:
+    """In an open loop they are what users wait."""
+    titles = [title for title in figures("run") if title.startswith("Latency percentiles: unwrap, ")]
+    assert [title.rpartition(", ")[2] for title in titles] == ["response time", "service time", "start delay"]
 
 
 @pytest.mark.parametrize(

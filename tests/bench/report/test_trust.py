@@ -7,7 +7,7 @@ import pytest
 
 from sealpass.bench.report import trust
 from sealpass.bench.report.page import Labelled
-from tests.bench.report.results import result
+from tests.bench.report.results import overloaded, result
 
 
 def told(document: dict[str, Any]) -> str:
@@ -64,15 +64,46 @@ def test_repeats_tell_how_far_they_differ() -> None:
 def test_load_that_was_not_carried_and_dead_workers_are_told() -> None:
     """Both make a run look better than it was."""
     words = told(result("run"))
-    assert "2 operations of open loops were never started" in words
+    assert "2 operations of open loops were never started, and are in no percentile." in words
     assert "2 worker processes died or failed" in words
+
+
+def test_an_overload_is_told() -> None:
+    """The percentiles of a rate that was not carried lack the slowest operations; which one it was is said."""
+    words = told(overloaded())
+    assert "Overload at 20,000 a second (threads 2, processes 1): 38,002 of 40,000 operations never started." in words
+    assert "The rate was not carried: percentiles are better than the truth." in words
+
+
+def test_a_percentile_says_of_which_time_it_is() -> None:
+    """What users wait comes first, each with its interval; a closed loop has no response time."""
+    section = trust.section(Labelled("", result("run")))
+    assert list(section.headers[2:4]) == ["response p99 ms (95 % interval)", "service p99 ms (95 % interval)"]
+    opened = next(row for row in section.rows if "open" in row[0])
+    assert [cell.split()[0] for cell in opened[2:4]] == ["1.606", "1.674"]
+    assert all(row[2] == "-" for row in section.rows if "closed" in row[0])
+    document = result("run")
+    document["measurements"] = [each for each in document["measurements"] if each["load"]["kind"] == "closed"]
+    assert trust.section(Labelled("", document)).headers[2] == "service p99 ms (95 % interval)"
 
 
 def test_a_law_that_does_not_fit_is_told() -> None:
     """The reason of a fit is no footnote of its plot."""
     document = result("run")
     document["scaling"][0]["reason"] = "a point is 73 % off the curve"
-    assert "seal over sessions: a point is 73 % off the curve." in told(document)
+    assert "seal over sessions: A point is 73 % off the curve." in told(document)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.0, "< 0.001"), (3.4e-9, "< 0.001"), (0.001, "0.001"), (0.12, "0.12"), (0.726, "0.726"), (0.998, "0.998"),
+     (0.9996, "> 0.999"), (1.0, "> 0.999"), (None, "-")],
+)  # fmt: skip
+def test_no_chance_is_zero_or_one(value: float | None, shown: str) -> None:
+    """A p-value that rounds to either is a bound."""
+    document = result("gate")
+    document["comparisons"][0]["p_value"] = value
+    assert trust.section(Labelled("", document)).rows[0][-1] == shown
 
 
 @pytest.mark.parametrize(("looks", "words"), [(1, "looked once"), (3, "looked 3 times")])
@@ -85,7 +116,7 @@ def test_a_gate_tells_its_rule_and_what_it_could_see(looks: int, words: str) -> 
     said = told(document)
     assert words in said
     assert "2 set aside because the host did not leave them in peace; " in said
-    assert f"{document['stages'][1]['title']}: another CPU." in said
+    assert f"{document['stages'][1]['title']}: Another CPU." in said
     assert f"{100 * document['comparisons'][0]['visible']:.3g}%" in said
 
 
