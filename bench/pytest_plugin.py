@@ -7,6 +7,7 @@ pytest imports it wherever sealpass is installed, so that it imports nothing its
 from __future__ import annotations
 
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -67,17 +68,39 @@ def _failed(error: Error) -> BaseException:
     return failure
 
 
+_REFUSED = pytest.StashKey[str]()
+"""Words of a login that the device refused: it is not tried again in this session."""
+
+
+@contextmanager
+def _one_try(config: pytest.Config) -> Iterator[None]:
+    """Turn errors for operators into failures; a login that was refused before fails without another try."""
+    from sealpass.core.errors import AuthenticationFailed, Error
+
+    refused = config.stash.get(_REFUSED, None)
+    if refused is not None:
+        pytest.fail(refused, pytrace=False)
+    try:
+        yield
+    except Error as error:
+        if isinstance(error, AuthenticationFailed):
+            config.stash[_REFUSED] = f"[{error.code}] {error}; not tried again: the token could lock itself"
+        raise _failed(error) from None
+
+
 @pytest.fixture(scope="session")
 def sealpass_device(request: pytest.FixtureRequest) -> Iterator[Key]:
-    """The key of --sealpass-uri, open until the session ends."""
-    uri = _option(request.config, "--sealpass-uri")
-    from sealpass import open_key
-    from sealpass.core.errors import Error
+    """The key of --sealpass-uri, open until the session ends.
 
-    try:
+    Several workers of pytest-xdist would each log in, and a wrong PIN that often locks a token: there it is skipped.
+    """
+    uri = _option(request.config, "--sealpass-uri")
+    if getattr(request.config, "workerinput", {"workercount": 1})["workercount"] != 1:
+        pytest.skip("each worker would log in, and a wrong PIN lock the token: run this one with at most -n 1")
+    from sealpass import open_key
+
+    with _one_try(request.config):
         key = open_key(uri)
-    except Error as error:
-        raise _failed(error) from None
     with key:
         yield key
 
@@ -93,10 +116,9 @@ def sealpass_gate(request: pytest.FixtureRequest) -> GateResult:
 
     from sealpass.bench.gate import gate, targets
     from sealpass.bench.gate.spawn import Request
-    from sealpass.core.errors import Error
 
     wanted: str | None = config.getoption("--sealpass-targets")
-    try:
+    with _one_try(config):
         asked = gate.Asked(
             Request(uri, config.getoption("--sealpass-reference")),
             Path(baseline),
@@ -104,5 +126,3 @@ def sealpass_gate(request: pytest.FixtureRequest) -> GateResult:
             targets_file=wanted,
         )
         return GateResult(gate.run(asked))
-    except Error as error:
-        raise _failed(error) from None

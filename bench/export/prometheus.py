@@ -21,6 +21,7 @@ _HELP = {
     "sealpass_gate_slowdown_visible": "The smallest slowdown that this gate would have caught in 95 of 100 runs.",
     "sealpass_gate_slowdown_floor": "A slowdown up to here never fails.",
     "sealpass_gate_ratio": "Median time of the device to that of its reference.",
+    "sealpass_gate_mean_ratio": "Mean time of the device, few very long operations clipped, to its reference's median.",
     "sealpass_gate_slow_share": "Share of operations that took much longer than the median.",
     "sealpass_gate_errors": "Operations that failed or answered wrong.",
     "sealpass_gate_processes": "Fresh processes that were measured and count.",
@@ -37,6 +38,13 @@ _HELP = {
 }
 
 _Sample = tuple[str, Mapping[str, str], float]
+
+_STATISTICS = {
+    "median": "sealpass_gate_ratio",
+    "tail": "sealpass_gate_slow_share",
+    "mean": "sealpass_gate_mean_ratio",
+}
+"""By the id of a comparison."""
 
 
 def render(document: Document) -> str:
@@ -75,7 +83,7 @@ def _gate(document: Document) -> Iterator[_Sample]:
         if one["visible"] is not None:
             yield "sealpass_gate_slowdown_visible", labels, one["visible"]
         yield "sealpass_gate_slowdown_floor", labels, one["floor"]
-        name = "sealpass_gate_ratio" if one["id"] == "median" else "sealpass_gate_slow_share"
+        name = _STATISTICS[one["id"]]
         for side, which in zip(document["sides"], ("before", "after"), strict=False):
             if one[which]["value"] is not None:
                 yield name, key | {"side": side["name"]}, one[which]["value"]

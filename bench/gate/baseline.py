@@ -5,21 +5,27 @@ Schema: bench/schemas/baseline-1.json. It is written on purpose only, with a rea
 """
 
 import json
-import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sealpass import __version__
+from sealpass.bench.gate import shape
+from sealpass.bench.gate.decision import MIN_PROCESSES
 from sealpass.bench.gate.figures import Figures
 from sealpass.bench.report.files import write_all
 from sealpass.core.errors import ConfigError
 
 SCHEMA = "sealpass.baseline/1"
+_SCHEMA_FILE = "baseline-1.json"
+_MAKE_AGAIN = "restore it from version control; or remove it, and make it again with --update-baseline REASON"
 PROCESSES = 12
 """How many count in a new one: its own error is in every later comparison."""
 _MAX_BYTES = 1_000_000
+_MOST_LOG_RATIO = 20.0
+"""500 million times as long as the reference, or as short: no device."""
 _HOST = ("cpu", "cores", "machine", "system", "cryptography", "openssl")
 """What makes hosts unlike: the processor, and the library that does the reference operation."""
 _MODULE = ("module", "library manufacturer", "library version", "token model", "token firmware")
@@ -67,31 +73,37 @@ def load(path: Path, hint: str | None = None) -> Baseline:
         raise ConfigError(f"there is no baseline {path}", hint=hint) from None
     except OSError as error:
         raise ConfigError(f"cannot read the baseline {path}: {error.strerror}") from None
-    try:
-        document = json.loads(content)
-        if document["schema"] != SCHEMA or len(content) > _MAX_BYTES:
-            raise ValueError  # noqa: TRY301 - one message for all that is wrong with it
-        return Baseline(
-            document["taken"],
-            document["device"],
-            document["reference"],
-            document["host"],
-            [_checked(Figures.from_dict(one)) for one in document["processes"]],
-            document["history"],
-        )
-    except (ValueError, KeyError, TypeError):
-        raise ConfigError(
-            f"{path} is not a {SCHEMA} file", hint="a later sealpass may have written it; make it again otherwise"
-        ) from None
+    document: Any = None
+    if len(content) <= _MAX_BYTES:
+        with suppress(ValueError, RecursionError):
+            document = json.loads(content)
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        hint = "a later sealpass may have written it; otherwise remove it, and make it again"
+        raise ConfigError(f"{path} is not a {SCHEMA} file", hint=hint)
+    fault = shape.fault(document, _SCHEMA_FILE)
+    if fault is not None:
+        raise ConfigError(f"{path} is not a {SCHEMA} file: wrong at {fault}", hint=_MAKE_AGAIN)
+    processes = [Figures.from_dict(one) for one in document["processes"]]
+    for number, one in enumerate(processes):
+        if not _adds_up(one):
+            raise ConfigError(f"{path}: the figures of processes[{number}] do not add up", hint=_MAKE_AGAIN)
+        if any(one.errors.values()):
+            raise ConfigError(f"{path}: operations of processes[{number}] failed", hint=_MAKE_AGAIN)
+    if sum(one.counts for one in processes) < MIN_PROCESSES:
+        raise ConfigError(f"{path}: fewer than {MIN_PROCESSES} of its processes count", hint=_MAKE_AGAIN)
+    return Baseline(
+        document["taken"], document["device"], document["reference"], document["host"], processes, document["history"]
+    )
 
 
-def _checked(figures: Figures) -> Figures:
-    """Figures with which one can count; raises ValueError or TypeError."""
-    if figures.log_ratio is not None and not math.isfinite(figures.log_ratio):
-        raise ValueError
+def _adds_up(figures: Figures) -> bool:
+    """Whether figures can be of one process."""
     if not 0 <= figures.slow <= figures.witnessed <= figures.pairs or not 0 <= figures.warm <= figures.pairs:
-        raise ValueError
-    return figures
+        return False
+    if figures.log_ratio is None or not figures.device_median_ns or not figures.reference_median_ns:
+        return not figures.counts
+    medians = (figures.device_median_ns, figures.reference_median_ns)
+    return min(medians) > 0 and abs(figures.log_ratio) <= _MOST_LOG_RATIO
 
 
 def updated(old: Baseline | None, measured: Baseline, reason: str, ratio: float) -> Baseline:
@@ -107,16 +119,18 @@ def updated(old: Baseline | None, measured: Baseline, reason: str, ratio: float)
     return Baseline(measured.taken, measured.device, measured.reference, measured.host, measured.processes, history)
 
 
-def unlike(
-    baseline: Baseline, device: Mapping[str, Any], reference: Mapping[str, Any], host: Mapping[str, Any]
-) -> list[str]:
-    """Why a comparison with the baseline would say nothing: another machine, operation or reference."""
-    found = [
+def another_host(baseline: Baseline, host: Mapping[str, Any]) -> list[str]:
+    """What makes this machine another one than the baseline's, so that their ratios cannot be compared."""
+    return [
         f"{name} was {baseline.host.get(name)} and is {host.get(name)}"
         for name in _HOST
         if baseline.host.get(name) != host.get(name)
     ]
-    found += [
+
+
+def another_operation(baseline: Baseline, device: Mapping[str, Any], reference: Mapping[str, Any]) -> list[str]:
+    """What makes this another operation than the baseline's: the key, how it is used, or what it is held against."""
+    found = [
         f"{name} of the key was {baseline.device.get(name)} and is {device[name]}"
         for name in _OPERATION
         if baseline.device.get(name) != device[name]

@@ -54,6 +54,8 @@ class Asked:
     force_login: bool = False
     rule: Rule = field(default_factory=Rule)
     budget: float = BUDGET_SECONDS
+    max_error_rate: float = 0.0
+    """Up to this share of a side's operations may fail; a wrong plaintext never may."""
 
 
 Take = Callable[[Contender, Request], Measured]
@@ -70,20 +72,28 @@ class _Turns:
     contender: Contender
     request: Request
     take: Take
+    began: float
     measured: list[Measured] = field(default_factory=list)
     unit: int | None = None
     """Nanoseconds that take the place of the reference's median; None: the ratio is as it was measured."""
     handed: int = 0
+    longest: float = 0.0
+    """Seconds of the longest process so far."""
 
     def first(self) -> Measured:
         """The process that tells what is compared."""
-        self.measured.append(self.take(self.contender, self.request))
+        self._measure()
         return self.measured[0]
+
+    def _measure(self) -> None:
+        begin = time.monotonic()
+        self.measured.append(self.take(self.contender, self.request.by(self.began)))
+        self.longest = max(self.longest, time.monotonic() - begin)
 
     def one(self) -> Figures:
         """The next process."""
         if self.handed == len(self.measured):
-            self.measured.append(self.take(self.contender, self.request))
+            self._measure()
         if self.unit is not None:
             self.measured[self.handed] = _in_units(self.measured[self.handed], self.unit)
         self.handed += 1
@@ -106,9 +116,9 @@ def _in_units(measured: Measured, unit: int) -> Measured:
 def run(asked: Asked, told: Told = _nobody, *, take: Take = _take) -> dict[str, Any]:
     """Compare; answers the document. Raises operator errors."""
     began = time.monotonic()
-    found = Findings("compare", asked.rule, budget=asked.budget)
+    found = Findings("compare", asked.rule, budget=asked.budget, max_error_rate=asked.max_error_rate)
     told("measuring fresh processes of A and B in turn")
-    a, b = (_Turns(each, each.request(asked), take) for each in (asked.a, asked.b))
+    a, b = (_Turns(each, each.request(asked), take, began) for each in (asked.a, asked.b))
     first_a, first_b = a.first(), b.first()
     if first_a.device["bits"] != first_b.device["bits"]:
         raise ConfigError(
@@ -126,17 +136,22 @@ def run(asked: Asked, told: Told = _nobody, *, take: Take = _take) -> dict[str, 
         asked.rule,
         between=0.0 if first_a.device["key_id"] == first_b.device["key_id"] else ANOTHER_KEY_SD,
         budget=asked.budget - (time.monotonic() - began),
+        longest=max(a.longest, b.longest),
+        breaks=lambda figures: document.ends_it(figures, asked.max_error_rate),
     )
     started = document.moment(found.started)
     found.sides = [a.side("A", started), b.side("B", started)]
-    found.comparisons, found.looks = result.comparisons, result.looks
-    found.stages = [document.correctness(found.sides), _judged(result, notes)]
+    correct = document.correctness(found.sides, asked.max_error_rate)
+    if correct.outcome == Outcome.FAIL:
+        undone = Stage(document.COMPARISON, document.NOT_DONE, ("a wrong answer has no speed",))
+        found.stages = [correct, undone]
+    else:
+        found.comparisons, found.looks = result.comparisons, result.looks
+        found.stages = [correct, _judged(result, notes)]
     return found.document()
 
 
 def _judged(result: rounds.Rounds, notes: list[str]) -> Stage:
-    if result.errors:
-        return Stage(document.COMPARISON, document.NOT_DONE, ("a wrong answer has no speed",))
     stage = document.speed(document.COMPARISON, result.comparisons)
     if stage.outcome == Outcome.PASS:
         return Stage(stage.id, document.WARNING, tuple(notes)) if notes else stage

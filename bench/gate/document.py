@@ -9,10 +9,11 @@ from typing import Any
 
 from sealpass import __version__
 from sealpass.bench import fingerprint
-from sealpass.bench.gate.decision import MEDIAN, TITLES, Comparison, Outcome, Rule, overall
+from sealpass.bench.gate.decision import MEAN, TAIL, TITLES, Comparison, Outcome, Rule, overall
 from sealpass.bench.gate.figures import Figures
 from sealpass.bench.gate.rounds import BUDGET_SECONDS
 from sealpass.bench.gate.spawn import Measured
+from sealpass.bench.load.recording import WRONG_RESULT
 
 SCHEMA = "sealpass.gate/1"
 WARNING, NOT_DONE = "warning", "not-done"
@@ -100,6 +101,7 @@ class Findings:
     settings: dict[str, Any] = field(default_factory=dict)
     """``on_mismatch``, ``baseline``, ``targets``, ``slack``, where they were given."""
     budget: float = BUDGET_SECONDS
+    max_error_rate: float = 0.0
 
     def document(self) -> dict[str, Any]:
         """The result file as JSON values; views are made from it alone."""
@@ -115,6 +117,7 @@ class Findings:
                 "tail_floor": self.rule.tail_floor,
                 "alarms": self.rule.alarms,
                 "budget_s": self.budget,
+                "max_error_rate": self.max_error_rate,
                 **{name: self.settings.get(name) for name in ("on_mismatch", "baseline", "targets", "slack")},
             },
             "host": fingerprint.host(),
@@ -129,32 +132,62 @@ class Findings:
 
 
 def verdict(stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """From the stages to one word: fail before inconclusive before pass. Warnings are told, and change nothing."""
+    """From the stages to one word: fail before inconclusive before pass. Warnings are told, and change nothing.
+
+    What was asked for and not done is no pass.
+    """
     outcome = overall([Outcome(stage["outcome"]) for stage in stages if stage["outcome"] in set(Outcome)])
     words = {outcome.value, Outcome.INCONCLUSIVE.value, WARNING} if outcome is not Outcome.PASS else {WARNING}
+    if outcome is not Outcome.FAIL and any(stage["outcome"] == NOT_DONE for stage in stages):
+        outcome = Outcome.INCONCLUSIVE
+        words = {outcome.value, NOT_DONE, WARNING}
     reasons = [reason for stage in stages if stage["outcome"] in words for reason in stage["reasons"]]
     return {"verdict": outcome.value, "exit_code": outcome.exit_code, "reasons": reasons}
 
 
-def correctness(sides: Sequence[Side]) -> Stage:
-    """Whether every operation of every process gave the right answer."""
-    errors: Counter[str] = Counter()
-    pairs = 0
+def correctness(sides: Sequence[Side], max_error_rate: float = 0.0) -> Stage:
+    """Whether the operations of these sides, measured now, gave the right answers.
+
+    One wrong plaintext fails. So do other errors, where more than this share of a side's operations ended with one.
+    """
+    compared, failed = 0, False
+    reasons = []
     for side in sides:
+        errors: Counter[str] = Counter()
         for one in side.processes:
             errors.update(one.errors)
-            pairs += one.pairs
-    if errors:
+        right = sum(one.pairs for one in side.processes)
+        compared += right
+        if not errors.total():
+            continue
+        operations = right + errors.total()
+        wrong = sum(count for code, count in errors.items() if _is_wrong(code))
+        failed |= bool(wrong) or errors.total() > max_error_rate * operations
         shown = ", ".join(f"{count} x {code}" for code, count in sorted(errors.items()))
-        return Stage(CORRECTNESS, Outcome.FAIL, (f"of {pairs + errors.total()} operations failed: {shown}",))
-    return Stage(CORRECTNESS, Outcome.PASS, (f"{pairs} plaintexts compared",))
+        whose = f"{side.name}: " if len(sides) > 1 else ""
+        reasons.append(f"{whose}of {operations} operations failed: {shown}")
+    if failed:
+        return Stage(CORRECTNESS, Outcome.FAIL, tuple(reasons))
+    return Stage(CORRECTNESS, Outcome.PASS, (f"{compared} plaintexts compared", *reasons))
+
+
+def _is_wrong(code: str) -> bool:
+    """Whether a class of errors is that of wrong answers, of the device or of the reference."""
+    return code.endswith(WRONG_RESULT)
+
+
+def ends_it(figures: Figures, max_error_rate: float) -> bool:
+    """Whether the correctness has failed with this process, whatever the next ones do."""
+    return any(count and (not max_error_rate or _is_wrong(code)) for code, count in figures.errors.items())
 
 
 def speed(stage: str, comparisons: Sequence[Comparison]) -> Stage:
-    """What the rule says of both statistics, in words."""
+    """What the rule says of the statistics, in words; of one that passed, what limits it."""
     outcome = overall([one.outcome for one in comparisons])
     reasons = [
-        one.reason or _slower(one) for one in comparisons if one.outcome is outcome and outcome is not Outcome.PASS
+        one.reason or _slower(one)
+        for one in comparisons
+        if one.outcome is outcome and (one.reason is not None or outcome is not Outcome.PASS)
     ]
     return Stage(stage, outcome, tuple(reasons))
 
@@ -163,9 +196,9 @@ def _slower(comparison: Comparison) -> str:
     difference, visible = comparison.difference, comparison.visible
     assert difference is not None  # noqa: S101 - there is one where the outcome is a failure
     assert visible is not None  # noqa: S101 - as above
-    if comparison.id == MEDIAN:
+    if comparison.id != TAIL:
         return (
-            f"{100 * difference.value:.1f} % slower than before "
+            f"{100 * difference.value:.1f} % slower {'in the mean ' if comparison.id == MEAN else ''}than before "
             f"({100 * difference.low:.1f} to {100 * difference.high:.1f} %; floor {100 * comparison.floor:g} %)"
         )
     return (

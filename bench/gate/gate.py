@@ -20,6 +20,8 @@ from sealpass.bench.gate.figures import Figures
 from sealpass.bench.gate.rounds import BUDGET_SECONDS
 from sealpass.bench.gate.spawn import Measured, Request, measure
 from sealpass.bench.gate.targets import Targets
+from sealpass.bench.report.files import make_directory
+from sealpass.core.uri import KeyUri
 
 _LEAST_FOR_A_BASELINE = 8
 """Processes that have to count; fewer make every later comparison unsure."""
@@ -44,6 +46,8 @@ class Asked:
     fail_on_mismatch: bool = False
     rule: Rule = field(default_factory=Rule)
     budget: float = BUDGET_SECONDS
+    max_error_rate: float = 0.0
+    """Up to this share of operations may fail; a wrong plaintext never may."""
 
 
 @dataclass(slots=True)
@@ -54,12 +58,29 @@ class _Gate:
     told: Told
     take: Callable[[Request], Measured]
     found: Findings
+    began: float
     measured: list[Measured] = field(default_factory=list)
+    longest: float = 0.0
+    """Seconds of the longest process so far."""
 
     def one(self) -> Figures:
         """One more fresh process."""
-        self.measured.append(self.take(self.asked.request))
+        begin = time.monotonic()
+        self.measured.append(self.take(self.asked.request.by(self.began)))
+        self.longest = max(self.longest, time.monotonic() - begin)
         return self.measured[-1].figures
+
+    def spent(self) -> float:
+        """Seconds since the gate began."""
+        return time.monotonic() - self.began
+
+    def ends_it(self, figures: Figures) -> bool:
+        """Whether a process makes all others pointless."""
+        return document.ends_it(figures, self.asked.max_error_rate)
+
+    def correctness(self) -> Stage:
+        """Of all that was measured."""
+        return document.correctness([self.now], self.asked.max_error_rate)
 
     @property
     def now(self) -> Side:
@@ -69,24 +90,27 @@ class _Gate:
 def run(asked: Asked, told: Told = _nobody, *, take: Callable[[Request], Measured] = measure) -> dict[str, Any]:
     """Gate a key, or write its baseline; answers the document. Raises operator errors.
 
-    The baseline is written where that was asked for, every answer was right and enough processes counted.
+    The baseline is written where that was asked for, every answer was right, enough processes counted and no target
+    was missed.
     """
-    found = Findings("gate", asked.rule, budget=asked.budget)
+    found = Findings("gate", asked.rule, budget=asked.budget, max_error_rate=asked.max_error_rate)
     found.settings = {
         "on_mismatch": "fail" if asked.fail_on_mismatch else "warn",
         "baseline": str(asked.baseline),
         "targets": asked.targets_file,
         "slack": None if asked.targets is None else asked.targets.slack,
     }
-    gate = _Gate(asked, told, take, found)
+    if asked.targets is not None:
+        asked.targets.of(KeyUri.parse(asked.request.uri).scheme)  # before any work
+    gate = _Gate(asked, told, take, found, time.monotonic())
     old = _old_baseline(asked)
     if asked.reason is None:
         assert old is not None  # noqa: S101 - _old_baseline raises otherwise
         _compare(gate, old)
+        _judge_objectives(gate)
     else:
+        make_directory(asked.baseline.parent)
         _write(gate, old, asked.reason)
-    if asked.targets is not None:
-        _judge_objectives(gate, asked.targets)
     return found.document()
 
 
@@ -103,10 +127,11 @@ def _compare(gate: _Gate, old: Baseline) -> None:
     first = gate.one()
     device, reference, host = gate.measured[0].device, gate.measured[0].reference, gate.measured[0].host
     before = Side("baseline", str(asked.baseline), old.processes, old.taken, old.device, old.reference, old.host)
-    unlike = stored.unlike(old, device, reference, host)
-    if unlike:
-        found.sides = [before, gate.now]
-        found.stages = [document.correctness([gate.now]), _mismatch(unlike, fail=asked.fail_on_mismatch)]
+    mismatch = _mismatch(
+        stored.another_operation(old, device, reference), stored.another_host(old, host), fail=asked.fail_on_mismatch
+    )
+    if mismatch is not None:
+        found.sides, found.stages = [before, gate.now], [gate.correctness(), mismatch]
         return
     news = stored.another_module(old, device)
     between = ANOTHER_DAY_SD
@@ -119,53 +144,70 @@ def _compare(gate: _Gate, old: Baseline) -> None:
         lambda: given.pop() if given else gate.one(),
         asked.rule,
         between=between,
-        budget=asked.budget,
+        budget=asked.budget - gate.spent(),
+        longest=gate.longest,
+        breaks=gate.ends_it,
     )
-    found.sides, found.comparisons, found.looks = [before, gate.now], result.comparisons, result.looks
-    found.stages = [document.correctness([gate.now])]
-    if result.errors:
+    found.sides, found.stages = [before, gate.now], [gate.correctness()]
+    if found.stages[0].outcome == Outcome.FAIL:
         found.stages.append(Stage(document.BASELINE, document.NOT_DONE, ("a wrong answer has no speed",)))
         return
+    found.comparisons, found.looks = result.comparisons, result.looks
     stage = document.speed(document.BASELINE, result.comparisons)
-    if news and stage.outcome == Outcome.PASS:
-        stage = Stage(stage.id, document.WARNING, tuple(news))
-    found.stages.append(stage)
+    outcome = document.WARNING if news and stage.outcome == Outcome.PASS else stage.outcome
+    found.stages.append(Stage(stage.id, outcome, (*stage.reasons, *news)))
 
 
-def _mismatch(unlike: list[str], *, fail: bool) -> Stage:
-    reasons = ("not compared: a ratio of another machine or operation says nothing of this one", *unlike)
-    return Stage(document.BASELINE, Outcome.FAIL if fail else document.WARNING, reasons)
+def _mismatch(another_operation: list[str], another_host: list[str], *, fail: bool) -> Stage | None:
+    """Why nothing is compared; None where it is. What became of the key is not excused by what became of the host."""
+    renew = "if that is meant to be so, renew the baseline: --update-baseline REASON"
+    if another_operation:
+        reasons = ("not compared: this is not what the baseline measured", *another_operation, *another_host, renew)
+        return Stage(document.BASELINE, Outcome.FAIL, reasons)
+    if another_host:
+        reasons = ("not compared: a ratio of another machine says nothing of this one", *another_host, renew)
+        return Stage(document.BASELINE, Outcome.FAIL if fail else document.WARNING, reasons)
+    return None
 
 
 def _write(gate: _Gate, old: Baseline | None, reason: str) -> None:
     found, asked = gate.found, gate.asked
     gate.told("measuring fresh processes for a new baseline")
-    began, counted = time.monotonic(), 0
-    while not gate.measured or (counted < stored.PROCESSES and time.monotonic() - began < asked.budget):
+    kept: list[Figures] = []
+    while not gate.measured or (len(kept) < stored.PROCESSES and gate.spent() + gate.longest <= asked.budget):
         figures = gate.one()
-        counted += figures.counts
-        if figures.errors:
+        if gate.ends_it(figures):
             break
-    found.sides = [gate.now]
-    correct = document.correctness([gate.now])
-    found.stages = [correct]
-    if correct.outcome == Outcome.FAIL:
-        found.stages.append(Stage(document.BASELINE, document.NOT_DONE, ("no baseline is made of wrong answers",)))
-        return
-    if counted < _LEAST_FOR_A_BASELINE:
-        reasons = (f"the host left only {counted} processes in peace; the baseline was not written",)
-        found.stages.append(Stage(document.BASELINE, Outcome.INCONCLUSIVE, reasons))
-        return
+        if figures.counts and not any(figures.errors.values()):
+            kept.append(figures)
+    found.sides, found.stages = [gate.now], [gate.correctness()]
+    _judge_objectives(gate)
+    found.stages.append(_written(gate, old, reason, kept))
+
+
+def _written(gate: _Gate, old: Baseline | None, reason: str, processes: list[Figures]) -> Stage:
+    """Write the baseline, unless something speaks against it; raises ConfigError."""
+    found, asked = gate.found, gate.asked
+    outcomes = [stage.outcome for stage in found.stages]
+    if outcomes[0] == Outcome.FAIL:
+        return Stage(document.BASELINE, document.NOT_DONE, ("no baseline is made of wrong answers",))
+    if len(processes) < _LEAST_FOR_A_BASELINE:
+        reasons = (f"only {len(processes)} processes had peace and no error; the baseline was not written",)
+        return Stage(document.BASELINE, Outcome.INCONCLUSIVE, reasons)
+    if any(outcome != Outcome.PASS for outcome in outcomes):
+        return Stage(document.BASELINE, document.NOT_DONE, ("not written: the targets were not shown to be met",))
     first = gate.measured[0]
-    processes = [one.figures for one in gate.measured if one.figures.counts]
     made = Baseline(document.moment(found.started), first.device, first.reference, first.host, processes, history=())
     ratio = decision.compare(processes, processes, asked.rule)[0].after
     assert ratio is not None  # noqa: S101 - there are enough processes
     stored.updated(old, made, reason, ratio.value).save(asked.baseline)
-    found.stages.append(Stage(document.BASELINE, Outcome.PASS, (f"written to {asked.baseline}: {reason}",)))
+    return Stage(document.BASELINE, Outcome.PASS, (f"written to {asked.baseline}: {reason}",))
 
 
-def _judge_objectives(gate: _Gate, targets: Targets) -> None:
+def _judge_objectives(gate: _Gate) -> None:
+    targets = gate.asked.targets
+    if targets is None:
+        return
     from sealpass.bench.gate import objectives  # with it comes the load engine, which a gate without targets can spare
 
     found = gate.found

@@ -73,7 +73,9 @@ def device_operation(key: Unwrapper) -> Described:
 
 
 @contextmanager
-def reference_operation(reference: str | None, device: Mapping[str, Any]) -> Iterator[Described]:
+def reference_operation(
+    reference: str | None, device: Mapping[str, Any], *, force_login: bool = False
+) -> Iterator[Described]:
     """What runs in turn with the operation of these facts: ``reference`` is SOFTWARE or the URI of another key.
 
     None is SOFTWARE for a soft token. A ratio to what is unlike moves with the machine, so that for a device of its
@@ -91,7 +93,7 @@ def reference_operation(reference: str | None, device: Mapping[str, Any]) -> Ite
     if reference == SOFTWARE:
         yield _in_software(bits, alg)
         return
-    with open_key(KeyUri.parse(reference)) as opened:
+    with open_key(KeyUri.parse(reference), force_login=force_login) as opened:
         key = as_unwrapper(opened)
         if key.public_jwk.bits != bits:
             raise ConfigError(f"the reference key has {key.public_jwk.bits} bits, and the key has {bits}")

@@ -17,6 +17,13 @@ BUDGET_SECONDS = 50.0
 
 Take = Callable[[], Figures]
 """Runs one fresh process of a side; raises operator errors."""
+Breaks = Callable[[Figures], bool]
+"""Says of a process that was just measured whether it makes all others pointless."""
+
+
+def any_error(figures: Figures) -> bool:
+    """Whether an operation failed or answered wrong."""
+    return any(figures.errors.values())
 
 
 @dataclass(slots=True)
@@ -27,11 +34,6 @@ class Rounds:
     after: list[Figures]
     comparisons: tuple[Comparison, ...] = ()
     looks: int = 0
-
-    @property
-    def errors(self) -> int:
-        """Operations that failed or answered wrong, on both sides."""
-        return sum(sum(one.errors.values()) for one in (*self.before, *self.after))
 
     @property
     def outcome(self) -> Outcome:
@@ -54,11 +56,12 @@ class _Side:
     def wants(self, look: int) -> bool:
         return self.take is not None and self.counted < look
 
-    def go(self) -> None:
+    def go(self) -> Figures:
         assert self.take is not None  # noqa: S101 - asked for by wants() only
         found = self.take()
         self.taken.append(found)
         self.counted += found.counts
+        return found
 
 
 def against_stored(
@@ -68,10 +71,13 @@ def against_stored(
     *,
     between: float,
     budget: float = BUDGET_SECONDS,
+    longest: float = 0.0,
+    breaks: Breaks = any_error,
     clock: Callable[[], float] = time.monotonic,
 ) -> Rounds:
-    """Measure one side against figures of another day."""
-    return _rounds(_Side(None, list(before)), _Side(take, []), rule, between, _Patience(budget, clock))
+    """Measure one side against figures of another day. ``longest`` is how long a process before these took."""
+    patience = _Patience(budget, clock, longest)
+    return _rounds(_Side(None, list(before)), _Side(take, []), rule, between, patience, breaks)
 
 
 def in_turn(
@@ -81,10 +87,13 @@ def in_turn(
     *,
     between: float = 0.0,
     budget: float = BUDGET_SECONDS,
+    longest: float = 0.0,
+    breaks: Breaks = any_error,
     clock: Callable[[], float] = time.monotonic,
 ) -> Rounds:
     """Measure two sides in one job: A B, B A, A B, …, so that what changes with time hits both."""
-    return _rounds(_Side(take_before, []), _Side(take_after, []), rule, between, _Patience(budget, clock))
+    patience = _Patience(budget, clock, longest)
+    return _rounds(_Side(take_before, []), _Side(take_after, []), rule, between, patience, breaks)
 
 
 @dataclass(slots=True)
@@ -93,8 +102,8 @@ class _Patience:
 
     budget: float
     clock: Callable[[], float]
-    began: float = field(init=False)
     longest: float = 0.0
+    began: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.began = self.clock()
@@ -102,13 +111,14 @@ class _Patience:
     def allows_another(self) -> bool:
         return self.clock() - self.began + self.longest <= self.budget
 
-    def time(self, work: Callable[[], None]) -> None:
+    def time(self, work: Take) -> Figures:
         begin = self.clock()
-        work()
+        found = work()
         self.longest = max(self.longest, self.clock() - begin)
+        return found
 
 
-def _rounds(before: _Side, after: _Side, rule: Rule, between: float, patience: _Patience) -> Rounds:
+def _rounds(before: _Side, after: _Side, rule: Rule, between: float, patience: _Patience, breaks: Breaks) -> Rounds:
     rounds = Rounds(before.taken, after.taken)
     turn = 0
     for look in rule.looks:
@@ -120,8 +130,7 @@ def _rounds(before: _Side, after: _Side, rule: Rule, between: float, patience: _
                     continue
                 if not patience.allows_another():
                     return _looked(rounds, rule, between, apart=before.take is None)
-                patience.time(side.go)
-                if rounds.errors:
+                if breaks(patience.time(side.go)):
                     return rounds  # a wrong answer is not made good by its speed
         _looked(rounds, rule, between, apart=before.take is None)
         if rounds.outcome is Outcome.PASS or (rounds.outcome is Outcome.FAIL and not _hasty(rounds)):

@@ -4,10 +4,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sealpass.bench.gate.decision import MEDIAN
+from sealpass.bench.gate.decision import RELATIVE, Outcome
+from sealpass.bench.gate.document import BASELINE, WARNING
+from sealpass.bench.report.wording import probability
 
 NOTHING_CAN_BE_SAID = "~"
 _NOT_MEASURED = "-"
+NOT_COMPARED = "NOT COMPARED"
 _UNITS = {"ns": (1_000_000, "ms"), "per-second": (1, "/s")}
 
 Document = Mapping[str, Any]
@@ -32,7 +35,7 @@ def comparison_row(comparison: Mapping[str, Any]) -> list[str]:
         _side(comparison, "before"),
         _side(comparison, "after"),
         change(comparison),
-        _NOT_MEASURED if p_value is None else f"{p_value:.3f}",
+        probability(p_value),
         _NOT_MEASURED if visible is None else f"+{_size(comparison, visible)}",
         comparison["outcome"],
     ]
@@ -47,7 +50,7 @@ def change(comparison: Mapping[str, Any]) -> str:
 
 
 def _size(comparison: Mapping[str, Any], value: float) -> str:
-    return f"{100 * value:.1f} %" if comparison["id"] == MEDIAN else f"{100 * value:.2f} in 100"
+    return f"{100 * value:.1f} %" if comparison["unit"] == RELATIVE else f"{100 * value:.2f} in 100"
 
 
 def _side(comparison: Mapping[str, Any], name: str) -> str:
@@ -56,7 +59,7 @@ def _side(comparison: Mapping[str, Any], name: str) -> str:
     if value is None:
         return _NOT_MEASURED
     half = max(interval["high"] - value, value - interval["low"])
-    if comparison["id"] == MEDIAN:
+    if comparison["unit"] == RELATIVE:
         return f"{value:.3f} ±{100 * half / value:.1f} % (n={count})"
     return f"{100 * value:.2f} in 100 ±{100 * half:.2f} (n={count})"
 
@@ -110,11 +113,18 @@ def side_lines(document: Document) -> list[str]:
 def _counted(processes: Sequence[Any], set_aside: int) -> str:
     count = len(processes)
     text = f"{count} process{'' if count == 1 else 'es'}"
-    return text + (f", {set_aside} of them set aside: the host was busy" if set_aside else "")
+    return text + (f", {set_aside} of them set aside: too few undisturbed operations" if set_aside else "")
 
 
 def headline(document: Document) -> str:
-    """The verdict in one line."""
+    """The verdict in one line; a pass for want of a comparison is not called one."""
     verdict = document["verdict"]
     reasons = verdict["reasons"]
-    return f"{verdict['verdict'].upper()}" + (f": {reasons[0]}" if reasons else "")
+    word = NOT_COMPARED if is_not_compared(document) else verdict["verdict"].upper()
+    return word + (f": {reasons[0]}" if reasons else "")
+
+
+def is_not_compared(document: Document) -> bool:
+    """Whether a gate passed because its baseline is of another machine."""
+    warned = any(stage["id"] == BASELINE and stage["outcome"] == WARNING for stage in document["stages"])
+    return bool(document["verdict"]["verdict"] == Outcome.PASS) and warned and not document["comparisons"]

@@ -4,8 +4,9 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sealpass import __version__
@@ -19,8 +20,11 @@ from sealpass.core.errors import (
     UnsupportedAlgorithm,
 )
 
-_GRACE_SECONDS = 30.0
-"""For starting, opening the key and warming up."""
+_PATIENCE_SECONDS = 35.0
+"""For starting, opening the key, warming up and measuring."""
+_END_SECONDS = 57.0
+"""So long after a gate or a comparison began its last process is given up: it ends within a minute."""
+_LEAST_SECONDS = 1.0
 _SENT = (ConfigError, KeyNotFound, UnsupportedAlgorithm, AuthenticationFailed)
 
 
@@ -38,6 +42,13 @@ class Request:
     most_seconds: float = 5.0
     """... or this has passed."""
     force_login: bool = False
+    patience: float = _PATIENCE_SECONDS
+    """Seconds after which the process is given up."""
+
+    def by(self, began: float) -> "Request":
+        """The same, given up in time for a gate that ``began`` then, on the clock of ``time.monotonic``."""
+        left = began + _END_SECONDS - time.monotonic()
+        return replace(self, patience=max(_LEAST_SECONDS, min(self.patience, left)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +80,7 @@ def measure(request: Request, command: Sequence[str] | None = None) -> Measured:
             capture_output=True,
             text=True,
             check=False,
-            timeout=request.most_seconds + _GRACE_SECONDS,
+            timeout=request.patience,
         )
     except subprocess.TimeoutExpired:
         raise BackendUnavailable("the device did not answer a fresh process in time", retryable=True) from None

@@ -175,7 +175,11 @@ def right_under_load(runs: Sequence[Run]) -> Check:
 
 
 def fast_enough(runs: Sequence[Run], target: Target, slack: float) -> Check:
-    """The best number of threads does the logins of the targets, and the smallest number does them in time."""
+    """The best number of threads does the logins of the targets, and the smallest number does them in time.
+
+    Each thread asks again when it has its answer, so that nothing waits: what tokens that arrive at the rate of the
+    targets wait for one another is not in the p99. ``sealpass bench gate --targets`` measures that.
+    """
     best = max(run.per_second for run in runs)
     wanted = max(target.logins_per_s, target.minimum_per_s or 0.0) / slack
     said = f"{best:.0f}/s of {wanted:.0f}/s wanted"
@@ -186,7 +190,8 @@ def fast_enough(runs: Sequence[Run], target: Target, slack: float) -> Check:
         status, detail = Status.INCONCLUSIVE, f"{said}; too few operations for a 99th percentile"
     else:
         status = Status.PASS if slowest <= limit * _MILLISECOND_NS else Status.FAIL
-        detail = f"{said}; p99 {slowest / _MILLISECOND_NS:.1f} ms of {limit:g} ms allowed"
+        asking = "1 thread" if alone.threads == 1 else f"{alone.threads} threads"
+        detail = f"{said}; p99 {slowest / _MILLISECOND_NS:.1f} ms of {limit:g} ms allowed, with {asking} and no queue"
     if best < wanted:
         status = Status.FAIL
     return Check("T1", "fast enough for the targets", f"[{target.backend}] of the targets", status, detail)

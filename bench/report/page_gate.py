@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, cast
 
+from sealpass.bench.gate.rows import NOT_COMPARED, is_not_compared
 from sealpass.bench.report import plots
 from sealpass.bench.report.outline import NOT_MEASURED, Document, Section, cells, fact_section, host_section, printable
 from sealpass.bench.report.page import Block, Card, Figure, Labelled, titled
@@ -21,7 +22,8 @@ def card(labelled: Labelled) -> Card:
     subject = " against ".join(printable(side["label"]) for side in reversed(document["sides"]))
     title = f"{'comparison' if document['kind'] == 'compare' else 'gate'}: {subject}"
     kind = cast("Literal['pass', 'fail', 'inconclusive']", word)
-    return Card(labelled.label, word.upper(), kind, title, [*map(printable, verdict["reasons"])])
+    shown = NOT_COMPARED if is_not_compared(document) else word.upper()
+    return Card(labelled.label, shown, kind, title, [*map(printable, verdict["reasons"])])
 
 
 def blocks(documents: Sequence[Labelled], identity: Callable[[], str]) -> Iterator[Block]:
@@ -46,11 +48,11 @@ def _claims(document: Document) -> list[str]:
 
 
 def _stages(document: Document) -> Section:
-    rows = [
+    stages = [
         cells(stage["title"], stage["outcome"], " ".join(map(sentence, stage["reasons"])) or None)
         for stage in document["stages"]
     ]
-    return Section("Stages", ["In the order in which they are judged."], ("stage", "outcome", "why"), rows)
+    return Section("Stages", ["In the order in which they are judged."], ("stage", "outcome", "why"), stages)
 
 
 def _comparisons(document: Document) -> Section:

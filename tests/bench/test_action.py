@@ -21,7 +21,7 @@ from sealpass.bench.gate.spawn import Measured, Request, measure
 from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.uri import KeyUri
 from sealpass.softhsm.provisioning import provision
-from tests.bench.gate.conftest import TAKEN
+from tests.bench.gate.conftest import TAKEN, a_baseline
 from tests.bench.gate.modelled import plain
 from tests.support.process import run_python
 
@@ -165,9 +165,42 @@ def test_an_inconclusive_gate_is_a_warning_unless_it_is_to_fail(
 def test_a_pass_with_a_reservation_is_a_warning(runner: Runner, measured: Measured, software_uri: str) -> None:
     """A baseline of another machine says nothing, and nobody may take that for a pass unawares."""
     ended = runner.gate(uri=software_uri, baseline=stored(measured, runner.folder, cpu="another"))
-    assert (ended.status, ended.outputs["verdict"]) == (0, "pass")
+    assert (ended.status, ended.outputs["verdict"]) == (0, "not-compared")
     (warning,) = ended.annotations("warning")
-    assert "not compared" in warning
+    assert warning.startswith("NOT COMPARED: ")
+
+
+class Fake:
+    """A sealpass that says and does what it is told."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner = runner
+
+    def __call__(self, status: int, output: str, words: str = "") -> Ended:
+        """Run the gate with it."""
+        for name, text in (("output", output), ("words", words)):
+            (self.runner.folder / name).write_text(text)
+        command = self.runner.folder / "bin" / "sealpass"
+        command.write_text(f'#!/bin/sh\ncd "{self.runner.folder}"\ncat words >&2\ncat output\nexit {status}\n')
+        return self.runner.gate(uri="software:path=k", baseline="b.json")
+
+
+@pytest.mark.parametrize("status", [70, 130])
+@pytest.mark.parametrize("words", ["", "sealpass: measuring fresh processes\n"], ids=["silent", "begun"])
+def test_an_end_without_a_word_is_told(runner: Runner, status: int, words: str) -> None:
+    """A defect of ours, or an interrupt."""
+    ended = Fake(runner)(status, "", words)
+    assert (ended.status, ended.outputs["verdict"]) == (status, "error")
+    assert ended.annotations("error") == [f"sealpass ended with status {status}"]
+
+
+def test_a_last_line_that_is_not_ended_hides_no_command_of_ours(runner: Runner) -> None:
+    """The runner obeys again only where the mark stands at the beginning of a line."""
+    ended = Fake(runner)(1, "FAIL: slower", "and words")
+    begin, *said, end, annotation = ended.log.splitlines()
+    assert end == f"::{begin.removeprefix('::stop-commands::')}::"
+    assert said == ["and words", "FAIL: slower"]
+    assert annotation == "::error title=sealpass bench::FAIL: slower"
 
 
 @pytest.mark.parametrize(
@@ -177,6 +210,7 @@ def test_a_pass_with_a_reservation_is_a_warning(runner: Runner, measured: Measur
         ({"baseline": "none.json", "arguments": "--no-such-option"}, "no-such-option"),
         ({}, "give a baseline, or compare-to"),
         ({"baseline": "none.json", "compare_to": "software:path=b.pem"}, "give compare-to, or a baseline"),
+        ({"baseline": "none.json", "arguments": "--force-login\n--json"}, "no --json here"),
         ({"baseline": "none.json", "on_inconclusive": "perhaps"}, "on-inconclusive is warn or fail"),
     ],
 )
@@ -209,7 +243,7 @@ def test_a_device_that_refuses_is_3_and_its_pin_stays_out_of_everything(runner: 
 def _anything(folder: Path) -> str:
     """A baseline that is read before the device is asked."""
     path = folder / "any.json"
-    Baseline(TAKEN, {"key_id": "x"}, {"key_id": "x"}, {}, [plain(0.1)] * 12, []).save(path)
+    a_baseline().save(path)
     return str(path)
 
 

@@ -53,6 +53,14 @@ def test_junit_counts_what_it_holds(name: str) -> None:
     assert len({(case.attrib["classname"], case.attrib["name"]) for case in cases}) == len(cases)
 
 
+@pytest.mark.parametrize("name", [*GATES, "run"])
+def test_junit_gives_no_time_that_was_not_measured(name: str) -> None:
+    """The suite has the time of the whole; a check has none of its own, and 0 would be a figure."""
+    found = suite(document(name))
+    assert float(found.attrib["time"]) > 0
+    assert not [case for case in found.findall("testcase") if "time" in case.attrib]
+
+
 @pytest.mark.parametrize("name", GATES)
 def test_junit_fails_where_the_gate_fails(name: str) -> None:
     """An inconclusive gate has a skipped check with its reason, and no failure."""

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from sealpass.bench.gate.decision import Outcome
+from sealpass.bench.gate.decision import TITLES, Outcome
+from sealpass.bench.gate.rows import NOT_COMPARED
 from tests.bench.gate.conftest import example
 
 yaml: Any = pytest.importorskip("yaml")
@@ -32,7 +33,7 @@ from tests.bench.gate.conftest import example, processes
 one = processes()
 gate.run.__kwdefaults__["take"] = one
 compare.run.__kwdefaults__["take"] = lambda contender, request: one(request)
-objectives.measure = lambda *asked: []
+objectives.measure = lambda *asked: example("passed")["objectives"]
 from sealpass.__main__ import main
 
 sys.exit(main())
@@ -66,11 +67,11 @@ def test_all_commands_run_in_order(tmp_path: Path) -> None:
     """Down to the last one; each verdict is a pass."""
     lines = [line.removeprefix("$ ") for block in blocks("console") for line in block.splitlines()]
     run = [line for line in lines if not any(word in line for word in NO_NETWORK)]
-    assert len(run) == 8
+    assert len(run) == 10
     put = f"cp {ROOT}/docs/targets.toml bench/"
     ended = in_shell(tmp_path, "\n".join([*run[:3], put, *run[3:]]))
     assert ended.returncode == 0
-    assert ended.stdout.count("\nPASS") == 5
+    assert ended.stdout.count("\nPASS") == 7
     work = tmp_path / "work"
     assert json.loads((work / "bench" / "baseline.json").read_text())["history"][0]["reason"] == "the first one"
     assert json.loads((work / "reports" / "compare.json").read_text())["kind"] == "compare"
@@ -102,6 +103,14 @@ def test_the_job_for_github() -> None:
     assert f"pin-source=env:{pin}" in step["with"]["uri"]
     for name in re.findall(r"`([a-z-]+)`", GUIDE.split("## GitHub")[1].split("\n## ")[0]):
         assert name in {*action["inputs"], "bench"}
+
+
+def test_the_guide_shows_what_the_gate_says() -> None:
+    """The rows of its table are named as those of this version; jobs rely on their baseline."""
+    (shown,) = blocks("text")
+    assert all(title in shown for title in TITLES.values())
+    assert all("--on-mismatch" in block for block in blocks("yaml"))
+    assert NOT_COMPARED in GUIDE
 
 
 def test_the_examples_in_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

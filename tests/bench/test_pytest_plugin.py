@@ -13,7 +13,7 @@ import pytest
 
 from sealpass.bench.gate.baseline import Baseline
 from sealpass.bench.gate.spawn import Request, measure
-from tests.bench.gate.conftest import TAKEN, example
+from tests.bench.gate.conftest import TAKEN, a_baseline, example
 from tests.bench.gate.modelled import plain
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,7 +75,7 @@ def other_machines(software_uri: str, folder: Path) -> Path:
     found = measure(Request(software_uri, seconds=0.01, warm=0))
     path = folder / "baseline.json"
     host = found.host | {"cpu": "another"}
-    Baseline(TAKEN, found.device, found.reference, host, [plain(0.0)] * 12, []).save(path)
+    Baseline(TAKEN, found.device, found.reference, host, [plain(0.0)] * 12, a_baseline().history).save(path)
     return path
 
 
@@ -138,6 +138,50 @@ def test_a_pin_in_the_uri_is_refused(project: Project) -> None:
     counts, text = project.pytest("-k", "test_key", "--sealpass-uri", "pkcs11:object=key?pin-value=secret-pin")
     assert "passed" not in counts
     assert "secret-pin" not in text
+
+
+class Refusing:
+    """A device that refuses every login, and counts them."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        (project.folder / "conftest.py").write_text(
+            "import pathlib\nimport sealpass\nfrom sealpass.bench.gate import gate\n"
+            "from sealpass.core.errors import AuthenticationFailed\n"
+            "def refuse(*asked):\n"
+            "    with pathlib.Path(__file__).with_name('logins').open('a') as file:\n"
+            "        file.write('login\\n')\n"
+            "    raise AuthenticationFailed('the PIN is wrong')\n"
+            "sealpass.open_key = gate.run = refuse\n"
+        )
+
+    def logins(self, *options: str) -> tuple[int, dict[str, int], str]:
+        """How often it was tried, and how the tests ended."""
+        log = self.project.folder / "logins"
+        log.write_text("")
+        counts, text = self.project.pytest(
+            "--sealpass-uri", "pkcs11:object=k", "--sealpass-baseline", "b.json", *options
+        )
+        return len(log.read_text().splitlines()), counts, text
+
+
+def test_a_refused_pin_is_not_tried_again(project: Project) -> None:
+    """Neither by the other fixture nor in another order of tests: a few more tries lock a token."""
+    device = Refusing(project)
+    for order in ([], ["test_key.py::test_speed", "test_key.py::test_key"]):
+        logins, counts, text = device.logins(*order)
+        assert logins == 1
+        assert counts == {"error": len(order) or 3}
+        assert "not tried again" in text
+
+
+def test_a_pin_is_not_tried_by_several_workers(project: Project) -> None:
+    """Of pytest-xdist: the key is skipped there, unless there is one."""
+    device = Refusing(project)
+    logins, counts, text = device.logins("-p", "xdist", "-n", "2")
+    assert (logins, counts) == (0, {"skipped": 3})
+    assert "lock the token" in text
+    assert device.logins("-p", "xdist", "-n", "1")[0] == 1
 
 
 def test_speed_is_not_measured_beside_other_tests(project: Project) -> None:

@@ -2,7 +2,7 @@
 """Run the gate over and over on SoftHSM2 beside a noisy neighbour: unchanged, and with planted slowdowns.
 
 Usage: python -m tools.prove_gate [--runs 300] [--planted 60] [--minutes 90] [--table]
-Every run is a line in .state/proof/gate.jsonl; a later call goes on where this one ended (Ctrl-C, or --minutes), with
+Every run is a line in .state/proof/gate-2.jsonl; a later call goes on where this one ended (Ctrl-C, or --minutes), with
 the runs of the same rule. Prints counts with exact intervals as a Markdown table. Exit: 0 the goals are met, 1 not, or
 not yet.
 """
@@ -19,10 +19,11 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from sealpass.backends.registry import key_maker
-from sealpass.bench.gate import baseline, decision, figures, rounds, spawn
+from sealpass.bench.gate import baseline, decision, figures, rounds, spawn, trimmed, worker
 from sealpass.bench.gate.decision import ANOTHER_DAY_SD, Outcome, Rule
 from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.uri import KeyUri
@@ -31,7 +32,7 @@ from tools.prove_gate.exact import interval
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = ROOT / ".state" / "proof"
-LOG = STATE / "gate.jsonl"
+LOG = STATE / "gate-2.jsonl"
 UNCHANGED = "unchanged"
 KINDS = {UNCHANGED: "unchanged", "slower": "every operation 5 % slower", "tail": "1 operation in 50 takes 3x"}
 CYCLE = (UNCHANGED, UNCHANGED, "slower", UNCHANGED, UNCHANGED, "tail", UNCHANGED)
@@ -39,11 +40,24 @@ RUNS_PER_BASELINE = 35
 """A baseline's own error is in all runs against it; so there are many baselines, half of them without the neighbour."""
 MAX_ALARMS, LEAST_CAUGHT = 0.01, 0.95
 RULE = Rule()
+
+
+def constants(*modules: ModuleType) -> dict[str, float | dict[str, float]]:
+    """Every number that modules have as a constant, and every table of numbers: what a rule is, beside its code."""
+    found = {}
+    for module in modules:
+        for name, value in vars(module).items():
+            numbers = value.values() if isinstance(value, dict) else [value]
+            if name.isupper() and numbers and all(isinstance(number, int | float) for number in numbers):
+                found[f"{module.__name__.rpartition('.')[2]}.{name}"] = value
+    return found
+
+
 SIGNATURE = [
     asdict(RULE),
-    [figures.WARM_NS, figures.MIN_WARM, figures.SLOW, figures.CPU_BOUND, figures.TORN],
-    [decision.PROCESS_SD, decision.OVERDISPERSED, decision.CROWDED, decision.CROWDED_SD, ANOTHER_DAY_SD],
+    constants(decision, figures, trimmed, rounds, worker),
     asdict(spawn.Request("")),
+    baseline.PROCESSES,
 ]
 """Runs of another rule prove nothing about this one."""
 

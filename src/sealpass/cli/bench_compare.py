@@ -11,7 +11,7 @@ from sealpass.bench.gate.decision import Rule
 from sealpass.bench.gate.operation import SOFTWARE
 from sealpass.cli.bench_gate import shown
 from sealpass.cli.command import Command
-from sealpass.cli.gate_options import Written, noise_floor_option, written_options
+from sealpass.cli.gate_options import Written, max_error_rate_option, noise_floor_option, written_options
 from sealpass.cli.options import force_login_option, json_option, not_empty
 from sealpass.cli.output import say, write_result
 from sealpass.core.uri import KeyUri
@@ -43,6 +43,7 @@ _TWO = 2
     help=f"A key to measure in turn with both; never changed, and best on the same device.  [default: {SOFTWARE}]",
 )
 @noise_floor_option
+@max_error_rate_option
 @written_options("compare.json")
 @force_login_option
 @json_option
@@ -52,6 +53,7 @@ def compare(
     pythons: tuple[str, ...],
     reference: str | None,
     noise_floor: float | None,
+    max_error_rate: float,
     written: Written,
     force_login: bool,
     as_json: bool,
@@ -59,10 +61,10 @@ def compare(
     """Say whether B is slower than A: two keys, modules, configurations or installations.
 
     Fresh processes of both open tokens in turn, A B, B A, and so on, so that what the machine does meanwhile hits
-    both: no baseline is needed, and a shared runner will do. B fails (exit status 1) where an answer is wrong, or
-    where it is slower than A by more than the noise floor and that is statistically significant; a faster B passes.
-    Inconclusive (4): neither a slowdown nor its absence was shown. Takes ten seconds where the answer is clear, and
-    never more than a minute: docs/gate.md.
+    both: no baseline is needed, and a shared runner will do. B fails (exit status 1) where an answer of either
+    is wrong, or where it is slower than A by more than the noise floor and that is statistically significant; a
+    faster B passes. Inconclusive (4): neither a slowdown nor its absence was shown. Takes ten seconds where the
+    answer is clear, and never more than a minute: docs/gate.md.
     """
     a, b = _contenders(keys, pythons)
     for uri in (a.uri, b.uri, reference):
@@ -70,7 +72,7 @@ def compare(
             KeyUri.parse(uri)
     written.prepare()
     rule = Rule() if noise_floor is None else replace(Rule(), noise_floor=noise_floor)
-    asked = comparing.Asked(a, b, reference, force_login, rule)
+    asked = comparing.Asked(a, b, reference, force_login, rule, max_error_rate=max_error_rate)
     document = comparing.run(asked, lambda stage: say(stage if as_json else f"sealpass: {stage}", as_json=as_json))
     written.write(document)
     write_result(document, shown(document), as_json=as_json)

@@ -13,7 +13,7 @@ from sealpass.bench.gate.decision import Rule
 from sealpass.bench.gate.operation import SOFTWARE
 from sealpass.bench.gate.spawn import Request
 from sealpass.cli.command import Command
-from sealpass.cli.gate_options import Written, noise_floor_option, written_options
+from sealpass.cli.gate_options import Written, max_error_rate_option, noise_floor_option, written_options
 from sealpass.cli.options import force_login_option, json_option, key_argument, not_empty
 from sealpass.cli.output import say, write_result
 from sealpass.cli.table import render
@@ -63,9 +63,10 @@ from sealpass.core.uri import KeyUri
     type=click.Choice(("warn", "fail")),
     default="warn",
     show_default=True,
-    help="What to do where the baseline is of another kind of machine: no comparison is made.",
+    help="Where the baseline is of another kind of machine, nothing is compared: that is exit status 0, or 1.",
 )
 @noise_floor_option
+@max_error_rate_option
 @written_options("gate.json")
 @force_login_option
 @json_option
@@ -78,6 +79,7 @@ def gate(  # noqa: PLR0913 - click passes every option by name
     reference: str | None,
     on_mismatch: str,
     noise_floor: float | None,
+    max_error_rate: float,
     written: Written,
     force_login: bool,
     as_json: bool,
@@ -86,7 +88,8 @@ def gate(  # noqa: PLR0913 - click passes every option by name
 
     Fresh processes open tokens in turn with a reference operation; every plaintext is compared. The key fails (exit
     status 1) where an answer is wrong, where it is slower than its baseline by more than the noise floor and that is
-    statistically significant, or where it misses a target by more than its slack. Inconclusive (4): neither a
+    statistically significant, where it is another key than the baseline's (size, mode, algorithm), or where it misses
+    a target by more than its slack. Inconclusive (4): neither a
     slowdown nor its absence was shown. Takes 7 seconds where the answer is clear, and never more than a minute
     without --targets: docs/gate.md.
     """
@@ -106,6 +109,7 @@ def gate(  # noqa: PLR0913 - click passes every option by name
         targets_file,
         on_mismatch == "fail",
         Rule() if noise_floor is None else replace(Rule(), noise_floor=noise_floor),
+        max_error_rate=max_error_rate,
     )
     document = gating.run(asked, lambda stage: say(stage if as_json else f"sealpass: {stage}", as_json=as_json))
     written.write(document)

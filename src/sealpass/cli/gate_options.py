@@ -16,6 +16,7 @@ from sealpass.cli.options import not_empty
 
 Command = Callable[..., Any]
 _MAX_NOISE_FLOOR = 0.5
+_MAX_ERROR_RATE = 0.1
 _HELP = {
     "junit": "Write JUnit XML, which CI servers show: one test a check.",
     "markdown": "Write a summary as Markdown, for the page of a CI job.",
@@ -24,15 +25,20 @@ _HELP = {
 }
 
 
+def _number(value: str) -> float | None:
+    """A share, as a percentage or not; None is not a number."""
+    try:
+        return float(value.removesuffix("%").strip()) / (100 if value.endswith("%") else 1)
+    except ValueError:
+        return None
+
+
 def _share(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
     """``2.5%`` or ``0.025``."""
     if value is None:
         return None
-    try:
-        number = float(value.removesuffix("%").strip()) / (100 if value.endswith("%") else 1)
-    except ValueError:
-        number = 0.0
-    if not 0 < number <= _MAX_NOISE_FLOOR:
+    number = _number(value)
+    if number is None or not 0 < number <= _MAX_NOISE_FLOOR:
         raise click.BadParameter(f"it is a share like 2.5%, at most {100 * _MAX_NOISE_FLOOR:g}%")
     return number
 
@@ -42,6 +48,24 @@ noise_floor_option = click.option(
     metavar="SHARE",
     callback=_share,
     help="A slowdown up to this never fails; one of twice this must not slip through.  [default: 2.5%]",
+)
+
+
+def _rate(_context: click.Context, _parameter: click.Parameter, value: str) -> float:
+    """``1%`` or ``0.01``; 0 is one, too."""
+    number = _number(value)
+    if number is None or not 0 <= number <= _MAX_ERROR_RATE:
+        raise click.BadParameter(f"it is a share like 0.1%, at most {100 * _MAX_ERROR_RATE:g}%")
+    return number
+
+
+max_error_rate_option = click.option(
+    "--max-error-rate",
+    metavar="SHARE",
+    default="0",
+    show_default=True,
+    callback=_rate,
+    help="Up to this share of operations may fail with an error; a wrong plaintext fails always.",
 )
 
 

@@ -114,7 +114,7 @@ def _directory(context: click.Context, parameter: click.Parameter, value: str | 
     "targets_file",
     type=click.Path(dir_okay=False),
     callback=not_empty,
-    help="Also hold the key against absolute targets of speed: a TOML file.",
+    help="Also hold the key against absolute targets of speed, without a queue: a TOML file.",
 )
 @force_login_option
 @json_option

@@ -2,19 +2,23 @@
 """What of a recording counts: warm operations, and slow ones that the reference vouches for."""
 
 import math
+import random
 
 import pytest
 
+from sealpass.bench.gate import spawn
 from sealpass.bench.gate.figures import (
     DEVICE_FIRST,
     DEVICE_INTERRUPTED,
     DEVICE_TORN,
     MIN_WARM,
+    MOST_SECONDS,
     REFERENCE_INTERRUPTED,
     WARM_NS,
     Figures,
     Recording,
     figures,
+    warm_wanted,
 )
 
 DEVICE, REFERENCE = 500_000, 250_000
@@ -126,6 +130,68 @@ def test_an_operation_torn_by_many_interruptions_is_not_judged() -> None:
     assert (found.slow, found.witnessed) == (0, 199)
 
 
+def test_no_cold_cache_makes_an_operation_four_times_as_long() -> None:
+    """Torn or not, so much CPU time is the device's own: a busy host hides no very long ones."""
+    device, reference, marks = recording()
+    marks[100] |= DEVICE_INTERRUPTED | DEVICE_TORN
+    device[100] = 5 * DEVICE
+    found = recorded(device, reference, marks, device)
+    assert (found.slow, found.witnessed) == (1, 200)
+
+
+def test_the_mean_is_above_the_median_by_what_some_operations_take_longer() -> None:
+    """A fifth of them at twice the time is a fifth more; one of a thousand times is clipped at 20."""
+    device, reference, marks = recording()
+    assert recorded(device, reference, marks).excess == 0
+    some = [2 * DEVICE if at % 5 == 0 else DEVICE for at in range(200)]
+    assert recorded(some, reference, marks).excess == pytest.approx(0.2)
+    device[100] = 1000 * DEVICE
+    assert recorded(device, reference, marks).excess == pytest.approx(19 / 200)
+
+
+def test_a_slow_operation_that_was_interrupted_is_in_the_mean_as_well() -> None:
+    """By its CPU time; what is not slow and was interrupted is not."""
+    device, reference, marks = recording()
+    marks[100] |= DEVICE_INTERRUPTED
+    cpu = list(device)
+    cpu[100] = 5 * DEVICE
+    slow = recorded(device, reference, marks, cpu).excess
+    assert slow == pytest.approx((5 - 2.2) / 200)
+    cpu[100] = 2 * DEVICE
+    assert recorded(device, reference, marks, cpu).excess == 0
+
+
+def test_times_that_are_wide_by_nature_are_no_tail_and_vouch_for_each_other() -> None:
+    """Seen by the lower half, so that slow operations do not widen what they are held against."""
+    draw = random.Random(1)  # noqa: S311 - noise, not secrets
+    wide = [round(draw.lognormvariate(math.log(DEVICE), 0.4)) for _ in range(400)]
+    marks = [0] * 400
+    found = figures(Recording(wide, wide[::-1], [DEVICE // 10] * 400, marks))
+    assert found.slow <= 2
+    assert found.witnessed >= 360
+    slow = [9 * time if at % 40 == 0 else time for at, time in enumerate(wide)]
+    assert figures(Recording(slow, wide[::-1], [DEVICE // 10] * 400, marks)).slow >= 7
+
+
+@pytest.mark.parametrize(("pairs", "milliseconds", "counts"), [(11, 200, False), (12, 200, True), (12, 50, False)])
+def test_few_operations_are_enough_where_they_took_long(pairs: int, milliseconds: int, *, counts: bool) -> None:
+    """Two seconds of them, and twelve at least: a device that answers slowly is no busy host."""
+    times = [milliseconds * 1_000_000] * pairs
+    found = figures(Recording(times, times, [0] * pairs, [0] * pairs))
+    assert found.counts is counts
+    assert found.too_slow is not counts
+
+
+def test_wide_times_want_more_pairs() -> None:
+    """So many that the ratio is sure to a hundredth; a narrow body wants none beyond the usual."""
+    draw = random.Random(1)  # noqa: S311 - noise, not secrets
+    device, reference, marks = recording()
+    assert warm_wanted(Recording(device, reference, device, marks)) == 0
+    wide = [round(draw.lognormvariate(math.log(DEVICE), 0.2)) for _ in range(1000)]
+    assert warm_wanted(Recording(wide, wide, wide, [0] * 1000)) == pytest.approx(1260, rel=0.3)
+    assert warm_wanted(Recording([], [], [], [])) == 0
+
+
 def test_an_interrupted_operation_of_a_device_elsewhere_is_not_judged() -> None:
     """Its CPU time tells nothing of it."""
     device, reference, marks = recording()
@@ -149,3 +215,8 @@ def test_figures_survive_their_file() -> None:
     back = Figures.from_dict(found.to_dict())
     assert back.to_dict() == found.to_dict()
     assert back.log_ratio == pytest.approx(found.log_ratio, abs=1e-6)
+
+
+def test_the_time_that_the_rule_counts_with_is_what_a_process_is_given() -> None:
+    """Otherwise a slow device would have another floor for its tail than it can be held to."""
+    assert spawn.Request("").most_seconds == MOST_SECONDS

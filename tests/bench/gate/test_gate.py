@@ -2,15 +2,18 @@
 """The order of the gate: right answers first, then the baseline, then targets; and what is written when."""
 
 import json
+import time
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from sealpass.bench.gate import baseline, objectives
+from sealpass.bench.gate import baseline, objectives, rounds, rows
+from sealpass.bench.gate.document import verdict as verdict_of
 from sealpass.bench.gate.gate import Asked, run
-from sealpass.bench.gate.spawn import Request
+from sealpass.bench.gate.spawn import Measured, Request
 from sealpass.bench.gate.targets import Target, Targets
 from sealpass.core.errors import BackendUnavailable, ConfigError
 from tests.bench.gate.conftest import HOST, Take, a_baseline, processes
@@ -64,6 +67,113 @@ def test_an_unlike_host_is_not_compared(path: Path, *, fail: bool, verdict: str)
     assert len(document["sides"][1]["processes"]) == 1
 
 
+@pytest.mark.parametrize("device", [{"mode": "in-token"}, {"alg": "RSA-OAEP-256"}, {"bits": 4096}], ids=str)
+@pytest.mark.parametrize("fail", [False, True])
+def test_another_operation_of_the_key_is_no_matter_of_the_host(
+    tmp_path: Path, device: dict[str, Any], *, fail: bool
+) -> None:
+    """A key that lost a mode or an algorithm fails, whatever is to become of another machine."""
+    a_baseline(**device).save(tmp_path / "baseline.json")
+    document = run(asked(tmp_path / "baseline.json", fail_on_mismatch=fail), take=processes())
+    assert document["verdict"]["exit_code"] == 1
+    assert any("of the key was" in reason for reason in document["verdict"]["reasons"])
+    assert any("--update-baseline" in reason for reason in document["verdict"]["reasons"])
+
+
+def test_what_was_not_compared_is_not_called_a_pass(path: Path) -> None:
+    """The exit status is that of a pass; the headline says what it rests on, and the reasons how to renew it."""
+    document = run(asked(path), take=processes(host=HOST | {"openssl": "OpenSSL 4.1"}))
+    assert document["verdict"]["exit_code"] == 0
+    assert rows.headline(document).startswith("NOT COMPARED: ")
+    told = " ".join(document["verdict"]["reasons"])
+    assert "openssl was OpenSSL 4 and is OpenSSL 4.1" in told
+    assert "--update-baseline" in told
+    compared = run(asked(path), take=processes())
+    assert rows.headline(compared) == "PASS"
+
+
+def test_another_module_is_told_of_a_failure_too(tmp_path: Path) -> None:
+    """It is the first thing that one asks of a key that got slower."""
+    values = {"library version": "2.5", "token serial": "1"}
+    a_baseline(module={"status": "read", "reason": None, "values": values}).save(tmp_path / "baseline.json")
+    document = run(asked(tmp_path / "baseline.json"), take=processes(0.1))
+    assert document["verdict"]["verdict"] == "fail"
+    assert "library version was 2.5 and is 2.6" in document["verdict"]["reasons"]
+
+
+@pytest.mark.parametrize(
+    ("errors", "rate", "verdict"),
+    [
+        ({"backend-unavailable": 1}, 0.0, "fail"),
+        ({"backend-unavailable": 5}, 0.01, "pass"),
+        ({"backend-unavailable": 7}, 0.01, "fail"),
+        ({"wrong-result": 1}, 0.1, "fail"),
+        ({"reference: wrong-result": 1}, 0.1, "fail"),
+    ],
+)
+def test_errors_fail_beyond_their_rate_and_wrong_answers_always(
+    path: Path, gate_schema: dict[str, Any], errors: dict[str, int], rate: float, verdict: str
+) -> None:
+    """Of the 600 operations of a process, and of all processes together."""
+    document = run(asked(path, max_error_rate=rate), take=processes(errors=errors))
+    Draft202012Validator(gate_schema).validate(document)
+    assert document["verdict"]["verdict"] == verdict
+    assert document["settings"]["max_error_rate"] == rate
+    assert any("operations failed" in reason for reason in document["stages"][0]["reasons"])
+    assert (document["comparisons"] != []) is (verdict == "pass")
+
+
+def test_a_process_as_long_as_the_first_has_to_fit(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one has used up some of the time, and tells how long the next will take."""
+    clock, asked_for = [0.0], dict[str, float]()
+    real = rounds.against_stored
+
+    def against_stored(*sides: Any, **options: Any) -> rounds.Rounds:
+        asked_for.update(budget=options["budget"], longest=options["longest"])
+        return real(*sides, **options)
+
+    def take(request: Request) -> Measured:
+        clock[0] += 30.0
+        return processes()(request)
+
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(rounds, "against_stored", against_stored)
+    assert run(asked(path), take=take)["verdict"]["exit_code"] == 4
+    assert asked_for == {"budget": 20.0, "longest": 30.0}
+    assert clock[0] == 30.0
+
+
+def test_what_was_not_done_is_no_pass() -> None:
+    """Whatever else was right."""
+    stages = [
+        {"id": "correctness", "outcome": "pass", "reasons": []},
+        {"id": "baseline", "outcome": "not-done", "reasons": ["not written"]},
+    ]
+    assert verdict_of(stages) == {"verdict": "inconclusive", "exit_code": 4, "reasons": ["not written"]}
+    stages[0] |= {"outcome": "fail", "reasons": ["wrong"]}
+    assert verdict_of(stages)["exit_code"] == 1
+
+
+def test_a_process_is_given_up_in_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what is left of the minute, and never with less than a second."""
+    clock, patience = [0.0], []
+    whole = processes()
+
+    def take(request: Request) -> Measured:
+        patience.append(request.patience)
+        clock[0] += 9.0
+        return whole(request)
+
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    for reason in (None, "because"):
+        clock[0], patience[:] = 0.0, []
+        run(asked(path, reason=reason), take=take)
+        assert patience[0] == Request("x").patience <= 35
+        assert all(each <= 57 - 9 * number for number, each in enumerate(patience))
+        assert clock[0] <= 50
+    assert Request("x").by(-100.0).patience == 1.0
+
+
 def test_a_new_key_is_told(tmp_path: Path) -> None:
     """And compared with more care."""
     a_baseline(key_id="old").save(tmp_path / "baseline.json")
@@ -107,6 +217,49 @@ def test_no_baseline_is_made_of_wrong_answers(path: Path) -> None:
     document = run(asked(path, reason="why not"), take=processes(errors={"wrong-result": 1}))
     assert stages(document) == {"correctness": "fail", "baseline": "not-done"}
     assert path.read_bytes() == before
+
+
+def test_processes_with_errors_are_not_kept(tmp_path: Path) -> None:
+    """Where some may fail, the baseline is made of the others: of errors none could be read again."""
+    turns = cycle([processes(errors={"backend-unavailable": 1}), processes()])
+
+    def take(request: Request) -> Measured:
+        return next(turns)(request)
+
+    path = tmp_path / "baseline.json"
+    document = run(asked(path, reason="first", max_error_rate=0.01), take=take)
+    assert document["verdict"]["exit_code"] == 0
+    assert len(baseline.load(path).processes) == baseline.PROCESSES
+
+
+def test_no_baseline_is_made_of_a_key_that_misses_its_targets(
+    path: Path, monkeypatch: pytest.MonkeyPatch, gate_schema: dict[str, Any]
+) -> None:
+    """The targets are judged first."""
+    before = path.read_bytes()
+    targets = Targets(1.5, {"default": Target("default", 100.0, 50.0)})
+    missed = objectives.reserve(targets.of("pkcs11"), 300.0, 1.5, json.loads(_MEASUREMENT))
+    monkeypatch.setattr(objectives, "measure", lambda *_arguments: [missed])
+    document = run(asked(path, reason="why not", targets=targets), take=processes())
+    Draft202012Validator(gate_schema).validate(document)
+    assert stages(document) == {"correctness": "pass", "objectives": "fail", "baseline": "not-done"}
+    assert document["verdict"]["exit_code"] == 1
+    assert path.read_bytes() == before
+
+
+def test_where_a_baseline_goes_is_seen_to_before_anything_is_measured(tmp_path: Path) -> None:
+    """Its folder is made; what cannot be one is an error, as are targets without a table for the key."""
+    run(asked(tmp_path / "new" / "b.json", reason="first"), take=processes())
+    assert (tmp_path / "new" / "b.json").exists()
+
+    def never(_request: Request) -> Any:
+        raise AssertionError
+
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="cannot make the directory"):
+        run(asked(tmp_path / "file" / "b.json", reason="first"), take=never)
+    with pytest.raises(ConfigError, match="no table for pkcs11"):
+        run(asked(tmp_path / "c.json", reason="first", targets=Targets(1.5, {})), take=never)
 
 
 def test_no_baseline_is_made_on_a_host_that_is_too_busy(path: Path) -> None:

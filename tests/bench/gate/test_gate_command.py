@@ -81,10 +81,12 @@ def test_what_is_asked_for_arrives(command: Command, tmp_path: Path) -> None:
     targets.write_text("[default]\nlogins-per-second = 1\np99-ms = 1")
     command(
         KEY, "--baseline", "b.json", "--update-baseline", " new firmware ", "--targets", str(targets), "--reference",
-        "pkcs11:object=ref", "--on-mismatch", "fail", "--noise-floor", "4%", "--force-login",
+        "pkcs11:object=ref", "--on-mismatch", "fail", "--noise-floor", "4%", "--max-error-rate", "0.5%",
+        "--force-login",
     )  # fmt: skip
     (asked,) = command.asked
     assert (asked.request.uri, asked.request.reference, asked.request.force_login) == (KEY, "pkcs11:object=ref", True)
+    assert asked.max_error_rate == 0.005
     assert (asked.reason, asked.fail_on_mismatch, asked.rule.noise_floor) == ("new firmware", True, 0.04)
     assert asked.targets is not None
     assert asked.targets.of("pkcs11").logins_per_s == 1
@@ -98,6 +100,9 @@ def test_what_is_asked_for_arrives(command: Command, tmp_path: Path) -> None:
         [KEY, "--baseline", "b.json", "--noise-floor", "0"],
         [KEY, "--baseline", "b.json", "--noise-floor", "250%"],
         [KEY, "--baseline", "b.json", "--noise-floor", "much"],
+        [KEY, "--baseline", "b.json", "--max-error-rate", "-1%"],
+        [KEY, "--baseline", "b.json", "--max-error-rate", "50%"],
+        [KEY, "--baseline", "b.json", "--max-error-rate", "nan"],
         [KEY, "--baseline", "b.json", "--targets", "none.toml"],
         ["no-uri", "--baseline", "b.json"],
     ],

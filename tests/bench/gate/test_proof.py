@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sealpass.bench.gate import decision
 from sealpass.bench.gate.operation import Timed
 from tools.prove_gate import __main__ as proof
 from tools.prove_gate import planted
@@ -74,6 +75,15 @@ def test_the_table_counts_inconclusive_runs_apart() -> None:
     """The interval is that of the runs with an answer."""
     text = proof.table(runs("unchanged", **{"pass": 97, "fail": 1, "inconclusive": 2}))
     assert "| unchanged | 100 | 1 | 97 | 2 | 1.0 % [0.0, 5.6] | 7.0 | 7.0 |" in text
+
+
+def test_another_constant_is_another_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever number a module of the rule has by name; text and functions are none."""
+    before = proof.constants(decision)
+    assert before["decision.PROCESS_SD"] == decision.PROCESS_SD
+    assert "decision.TITLES" not in before
+    monkeypatch.setattr(decision, "_STRAY_SDS", 99.0)
+    assert proof.constants(decision) != before
 
 
 def test_only_runs_of_this_rule_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -42,6 +42,12 @@ def test_the_reserve_with_any_threads_and_the_time_with_the_fewest(runs: list[Ru
     assert fast_enough(runs, TARGET, 1.5).status is status
 
 
+def test_a_time_without_a_queue_is_called_one() -> None:
+    """Threads that wait for their answer show nothing of tokens that arrive meanwhile."""
+    assert fast_enough([run(1, 250), run(4, 250)], TARGET, 1.5).detail.endswith("with 1 thread and no queue")
+    assert fast_enough([run(2, 250), run(4, 250)], TARGET, 1.5).detail.endswith("with 2 threads and no queue")
+
+
 @pytest.mark.parametrize(("rate", "status"), [(0.001, "pass"), (1e9, "fail")])
 def test_the_check_is_in_the_report(software_key: Unwrapper, tiny: Options, rate: float, status: str) -> None:
     """And decides with the others."""

@@ -109,7 +109,21 @@ def test_a_wrong_answer_ends_it_at_once() -> None:
     """And nothing is said of speed."""
     bench = Bench()
     found = bench.against_stored(bench.side("a", errors={"wrong-result": 1}))
-    assert (len(found.after), found.comparisons, found.errors) == (1, (), 1)
+    assert (len(found.after), found.comparisons) == (1, ())
+
+
+def test_errors_that_are_not_fatal_end_nothing() -> None:
+    """Which ones are, says who asked."""
+    bench = Bench()
+    found = bench.against_stored(bench.side("a", errors={"backend-unavailable": 1}), breaks=lambda _figures: False)
+    assert (found.outcome, len(found.after)) == (Outcome.PASS, 5)
+
+
+def test_the_first_process_counts_although_it_ran_before() -> None:
+    """One that took long leaves no time for more of its kind."""
+    bench = Bench(seconds=20.0)
+    found = bench.against_stored(bench.side("a"), budget=30.0, longest=20.0)
+    assert (found.outcome, len(found.after)) == (Outcome.INCONCLUSIVE, 1)
 
 
 def test_two_sides_take_turns_and_the_first_one_changes() -> None:

@@ -11,16 +11,21 @@ from typing import Any
 
 import pytest
 
-from sealpass.bench.gate import spawn, worker
+from sealpass.backends.registry import open_key
+from sealpass.bench.gate import operation, spawn, worker
 from sealpass.bench.gate.figures import DEVICE_FIRST, DEVICE_INTERRUPTED, DEVICE_TORN, REFERENCE_INTERRUPTED, Recording
 from sealpass.bench.gate.operation import SOFTWARE, Timed, device_operation, reference_key, reference_operation
 from sealpass.bench.qualification.document import SOFTWARE_NOTE
+from sealpass.core import jwe
 from sealpass.core.errors import (
     AuthenticationFailed,
     BackendUnavailable,
     ConfigError,
+    DecryptionFailed,
     Error,
     KeyNotFound,
+    RejectReason,
+    TokenRejected,
     UnsupportedAlgorithm,
 )
 from sealpass.core.protocols import Unwrapper
@@ -95,6 +100,18 @@ def test_a_crowded_process_goes_on_until_enough_is_warm(monkeypatch: pytest.Monk
     )
 
 
+def test_wide_times_make_a_process_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a device whose times vary by half, the pairs that are enough otherwise say too little."""
+    machine = Machine(monkeypatch)
+
+    def sometimes_more(number: int) -> None:
+        machine.now += 500_000 * (number // 2 % 3)
+
+    wide, steady = machine.operation(1_000_000, sometimes_more), machine.operation(1_000_000)
+    assert len(record(steady, steady, milliseconds=1.0, warm=20).marks) <= 22
+    assert len(record(wide, steady, milliseconds=1.0, warm=20).marks) > 200
+
+
 def test_what_fails_is_counted_and_has_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """By its class; the words of a device's exception are not kept."""
     machine = Machine(monkeypatch)
@@ -111,6 +128,83 @@ def test_what_fails_is_counted_and_has_no_time(monkeypatch: pytest.MonkeyPatch) 
     assert len(found.device_ns) == 7
     other = record(machine.operation(60_000), Timed(machine.operation(40_000).call, lambda _number: None))
     assert other.errors == {"reference: wrong-result": 10}
+
+
+REFUSALS: list[tuple[Exception, str]] = [
+    (DecryptionFailed(), "decryption-failed"),
+    (TokenRejected(RejectReason.FORM, "no token"), "token-rejected"),
+    (RuntimeError("CKR_DEVICE_ERROR"), "exception RuntimeError"),
+]
+
+
+@pytest.mark.parametrize(("refusal", "code"), REFUSALS, ids=[code for _refusal, code in REFUSALS])
+def test_a_key_that_refuses_every_token_is_an_answer(
+    software_uri: str, monkeypatch: pytest.MonkeyPatch, refusal: Exception, code: str
+) -> None:
+    """From its first operation on: errors to count, and none for operators."""
+
+    def refuse(*_arguments: Any) -> bytes:
+        raise refusal
+
+    monkeypatch.setattr(jwe, "decrypt", refuse)
+    found = worker.answer({"uri": software_uri, "reference": None, "force_login": False, **SHORT})
+    assert set(found["errors"]) == {code}
+    assert found["device_ns"] == []
+
+
+def test_a_wrong_answer_of_the_warm_up_is_one(software_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first token that a key opens counts like all others."""
+    right = jwe.decrypt
+    taken: list[None] = []
+
+    def wrong_once(*arguments: Any) -> bytes:
+        taken.append(None)
+        return right(*arguments) if len(taken) > 1 else b"nonsense"
+
+    monkeypatch.setattr(jwe, "decrypt", wrong_once)
+    found = worker.answer({"uri": software_uri, "reference": None, "force_login": False, **SHORT})
+    assert found["errors"] == {"wrong-result": 1}
+
+
+def test_a_device_that_is_away_from_the_start_is_an_error(software_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has shown nothing, good or bad."""
+
+    def away(*_arguments: Any) -> bytes:
+        raise BackendUnavailable("away", retryable=True)
+
+    monkeypatch.setattr(jwe, "decrypt", away)
+    with pytest.raises(BackendUnavailable):
+        worker.answer({"uri": software_uri, "reference": None, "force_login": False, **SHORT})
+
+
+def test_a_refused_login_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each try is one fewer until the token locks."""
+    machine = Machine(monkeypatch)
+    tries: list[int] = []
+
+    def refuse(number: int) -> None:
+        tries.append(number)
+        raise AuthenticationFailed("the PIN is wrong")
+
+    with pytest.raises(AuthenticationFailed):
+        record(machine.operation(60_000, refuse), machine.operation(40_000))
+    assert len(tries) == 1
+
+
+def test_the_login_is_forced_on_the_reference_too(
+    softhsm2: SoftToken, software_key: Unwrapper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a key of the same token."""
+    seen: list[bool] = []
+
+    def recorded(uri: Any, *, force_login: bool) -> Any:
+        seen.append(force_login)
+        return open_key(uri)
+
+    monkeypatch.setattr(operation, "open_key", recorded)
+    facts = device_operation(software_key).facts | {"alg": "RSA-OAEP"}
+    with reference_operation(softhsm2.shared_key(), facts, force_login=True):
+        assert seen == [True]
 
 
 def test_an_answer_has_everything_that_is_told(software_uri: str) -> None:
@@ -179,6 +273,14 @@ def test_a_process_that_ends_without_an_answer(program: str, kind: type[Error]) 
     with pytest.raises(kind) as caught:
         spawn.measure(spawn.Request("software:path=x"), [sys.executable, "-c", program])
     assert "Traceback" not in str(caught.value)
+
+
+def test_a_process_that_hangs_is_given_up() -> None:
+    """After the patience of its request."""
+    with pytest.raises(BackendUnavailable, match="in time"):
+        spawn.measure(
+            spawn.Request("software:path=x", patience=0.2), [sys.executable, "-c", "import time; time.sleep(60)"]
+        )
 
 
 def test_an_interpreter_that_is_not_there() -> None:
