@@ -108,9 +108,9 @@ def test_one_key_in_two_places_is_found_by_its_id(file: ConfigurationFile, keys:
 def test_an_alias_and_its_key_may_be_in_one_ring(file: ConfigurationFile, kms_in_process: KmsEmulator) -> None:
     """Of AWS KMS, where the ring follows the alias and keeps the key of before."""
     kms_in_process.reset()
-    alias = f"awskms:key-id=alias/e2ee;region={REGION}"
+    alias = f"awskms:key-id=alias/of-a-checked-ring;region={REGION}"
     key_maker(alias).create_rsa(2048, UnwrapMode.NATIVE)
-    (listed,) = key_maker(f"awskms:region={REGION}").list_keys()
+    (listed,) = key_maker(alias).list_keys()  # not all of the account: other tests make keys, too
     own = str(listed.uri)
     assert own != alias
     file.path.write_text(file.text.replace(file.text.splitlines()[3], f'current = "{alias}"\nprevious = ["{own}"]'))
