@@ -2,8 +2,8 @@
 """Kill rotations with SIGKILL at random instructions while users log in and change passwords; count what was lost.
 
 Usage: python -m tools.rotation_proof [--kills 150] [--seed N] [sqlite] [postgresql]
-Each database takes less than a minute. Afterwards every user's newest password and history must verify, and one more run
-must do exactly the rest. Exit: 0 nothing lost on any database; 1 something was, or a database could not be tried.
+Each database takes less than a minute. Afterwards every user's newest password and history must verify, and one more
+run must do exactly the rest. Exit: 0 nothing lost on any database; 1 something was, or a database could not be tried.
 """
 
 import argparse
