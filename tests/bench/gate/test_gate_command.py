@@ -2,9 +2,8 @@
 """``sealpass bench gate``: exit status, what is shown and what is written."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,37 +13,18 @@ from sealpass.bench.gate.gate import Asked
 from sealpass.cli.bench_gate import shown
 from sealpass.core.errors import BackendUnavailable
 from tests.bench.gate.conftest import EXAMPLES, a_baseline, example
+from tests.bench.gate.told import ToldCommand
 
 KEY = "pkcs11:token=prod;object=e2ee"
 
 
-class Command:
-    """The command with a gate that answers what it is told to."""
-
-    def __init__(self, capfd: pytest.CaptureFixture[str]) -> None:
-        self.answer: dict[str, Any] | Exception = example("passed")
-        self.asked: list[Asked] = []
-        self._capfd = capfd
-
-    def run(self, asked: Asked, told: Callable[[str], None]) -> dict[str, Any]:
-        """In place of measuring."""
-        self.asked.append(asked)
-        told("measuring")
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
-
-    def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        """Exit status, output and words."""
-        status = main(["bench", "gate", *arguments])
-        output, words = self._capfd.readouterr()
-        return status, output, words
+Command = ToldCommand[Asked]
 
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
     """The command."""
-    made = Command(capfd)
+    made = Command("gate", "passed", capfd)
     monkeypatch.setattr(gate, "run", made.run)
     return made
 
