@@ -174,24 +174,37 @@ def right_under_load(runs: Sequence[Run]) -> Check:
     return Check("D5", "under load every password is the one that was sent", "RFC 7516 §5.2", status, detail)
 
 
-def fast_enough(runs: Sequence[Run], target: Target, slack: float) -> Check:
-    """The best number of threads does the logins of the targets, and the smallest number does them in time.
+def fast_enough(runs: Sequence[Run], target: Target, slack: float, troubles: Sequence[str] = ()) -> Check:
+    """The threads of the targets do its logins, and the smallest number of threads does them in time.
 
     Each thread asks again when it has its answer, so that nothing waits: what tokens that arrive at the rate of the
-    targets wait for one another is not in the p99. ``sealpass bench gate --targets`` measures that.
+    targets wait for one another is not in the p99. ``sealpass bench gate --targets`` measures that. ``troubles`` says
+    what kept the host from being ours alone: a limit that is missed then shows nothing.
     """
-    best = max(run.per_second for run in runs)
-    wanted = max(target.logins_per_s, target.minimum_per_s or 0.0) / slack
-    said = f"{best:.0f}/s of {wanted:.0f}/s wanted"
+    busy = next((run for run in runs if run.threads == target.threads), max(runs, key=lambda run: run.per_second))
     alone = min(runs, key=lambda run: run.threads)
+    wanted = max(target.logins_per_s, target.minimum_per_s or 0.0)
     slowest = (distribution.summary(alone.latencies) or {}).get("p99_ns")
-    limit = target.p99_ms * slack
+    is_missed = busy.per_second < wanted / slack
+    said = f"{busy.per_second:.0f}/s with {_threads(busy)}, wanted {wanted:g}/s{_slack(wanted / slack, '/s', slack)}; "
     if slowest is None:
-        status, detail = Status.INCONCLUSIVE, f"{said}; too few operations for a 99th percentile"
+        said += "too few operations for a 99th percentile"
     else:
-        status = Status.PASS if slowest <= limit * _MILLISECOND_NS else Status.FAIL
-        asking = "1 thread" if alone.threads == 1 else f"{alone.threads} threads"
-        detail = f"{said}; p99 {slowest / _MILLISECOND_NS:.1f} ms of {limit:g} ms allowed, with {asking} and no queue"
-    if best < wanted:
-        status = Status.FAIL
-    return Check("T1", "fast enough for the targets", f"[{target.backend}] of the targets", status, detail)
+        is_missed |= slowest > target.p99_ms * slack * _MILLISECOND_NS
+        allowed = f"{target.p99_ms:g} ms{_slack(target.p99_ms * slack, ' ms', slack)}"
+        said += f"p99 {slowest / _MILLISECOND_NS:.1f} ms with {_threads(alone)} and no queue, wanted {allowed}"
+    if is_missed:
+        status = Status.INCONCLUSIVE if troubles else Status.FAIL
+        said += f"; missed on a troubled host: {'; '.join(troubles)}" if troubles else ""
+    else:
+        status = Status.INCONCLUSIVE if slowest is None else Status.PASS
+    return Check("T1", "fast enough for the targets", f"[{target.backend}] of the targets", status, said)
+
+
+def _threads(run: Run) -> str:
+    return "1 thread" if run.threads == 1 else f"{run.threads} threads"
+
+
+def _slack(limit: float, unit: str, slack: float) -> str:
+    """What is let pass, beside what is wanted."""
+    return "" if slack == 1 else f" ({limit:.4g}{unit} with the slack of {slack:g})"

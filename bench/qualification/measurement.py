@@ -42,6 +42,10 @@ class Plan:
     min_samples: int = 20
     """Fewer right answers than this say too little for a verdict."""
 
+    def with_threads(self, threads: int) -> "Plan":
+        """This plan, measuring with so many threads as well."""
+        return replace(self, threads=tuple(sorted({*self.threads, threads})))
+
     def to_dict(self) -> dict[str, Any]:
         """For the result file."""
         return {"threads": list(self.threads), "seconds": self.seconds, "warm_up_seconds": self.warm_up_seconds}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The qualification of one key: capabilities, attributes, contract cases, checks, speed, verdict."""
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from typing import Any
 from sealpass.backends.registry import open_key
 from sealpass.bench import distribution, fingerprint
 from sealpass.bench.gate.targets import Targets
+from sealpass.bench.load import host_watch
 from sealpass.bench.qualification import capability, checks, findings
 from sealpass.bench.qualification.checks import FloorReading
 from sealpass.bench.qualification.device import Subject, is_emulated, key_attributes, module_facts
@@ -187,9 +189,21 @@ def _try(evidence: Evidence, targets: Targets | None, progress: Progress) -> Non
         ]
     )
     if alive.status is not Status.INCONCLUSIVE:
-        progress(Step("speed", 0, len(plan.threads)))
-        evidence.runs = measure(subject, plan, lambda done: progress(Step("speed", done, len(plan.threads))))
-        evidence.checks.append(checks.right_under_load(evidence.runs))
-        if targets is not None:
-            target = targets.of(subject.key.uri.scheme)
-            evidence.checks.append(checks.fast_enough(evidence.runs, target, targets.slack))
+        _measure(evidence, targets, progress)
+
+
+def _measure(evidence: Evidence, targets: Targets | None, progress: Progress) -> None:
+    """How fast it is, and whether that is enough."""
+    subject = evidence.subject
+    target = None if targets is None else targets.of(subject.key.uri.scheme)
+    if target is not None:
+        plan = evidence.settings.plan.with_threads(target.threads)
+        evidence.settings = replace(evidence.settings, plan=plan)
+    plan = evidence.settings.plan
+    before = host_watch.take([os.getpid()])
+    progress(Step("speed", 0, len(plan.threads)))
+    evidence.runs = measure(subject, plan, lambda done: progress(Step("speed", done, len(plan.threads))))
+    evidence.checks.append(checks.right_under_load(evidence.runs))
+    if targets is not None and target is not None:
+        held, busy = host_watch.complaints(host_watch.between(before, host_watch.take([os.getpid()])))
+        evidence.checks.append(checks.fast_enough(evidence.runs, target, targets.slack, [*held, *busy]))
