@@ -83,6 +83,8 @@ class _Distributed:
         self._job = Job(uuid.uuid4().hex, own, source)
         self._workers: list[_Worker] = []
         self._spreads: list[int] = []
+        self._refused: str | None = None
+        """That a login was refused, on whichever worker."""
 
     def run(self) -> dict[str, Any]:
         """Begin, measure after measurement, and merge."""
@@ -135,7 +137,7 @@ class _Distributed:
         total = len(self._workers[0].began.ids)
         seconds = self._job.settings.seconds
         self._progress(Step("preparing", name, number, total))
-        self._all(tasks.prepare, number, seconds=_GRACE_SECONDS)
+        self._prepare(number)
         self._progress(Step("warming up", name, number, total))
         self._all(tasks.warm_up, seconds=self._job.settings.warm_up_max_s + _GRACE_SECONDS)
         self._progress(Step("measuring", name, number, total))
@@ -157,16 +159,24 @@ class _Distributed:
         if starts:
             self._spreads.append(max(starts) - min(starts))
 
+    def _prepare(self, number: int) -> None:
+        """One worker first: a PIN that is wrong by now costs one try, and not one of each worker."""
+        left = [worker for worker in self._workers if worker.lost is None]
+        for some in (left[:1], left[1:]):
+            answers = self._all(tasks.prepare, number, self._refused, seconds=_GRACE_SECONDS, of=some)
+            self._refused = next(filter(None, answers.values()), self._refused)
+
     def _all(
         self,
         function: Callable[..., Any],
         *arguments: object,
         seconds: float,
         last: Callable[[_Worker], object] | None = None,
+        of: Sequence[_Worker] | None = None,
     ) -> dict[int, Any]:
-        """Have all workers that are left do it at once; their answers, by number."""
+        """Have all workers that are left, or those of ``of``, do it at once; their answers, by number."""
         futures: dict[int, Future] = {}
-        for worker in self._workers:
+        for worker in self._workers if of is None else of:
             if worker.lost is None:
                 more = () if last is None else (last(worker),)
                 futures[worker.number] = self._cluster.submit(

@@ -95,12 +95,17 @@ def _nothing(run: Run, number: int) -> Evidence:
     return evidence
 
 
-def prepare(run: str, number: int) -> None:
-    """Open the keys of a measurement and make its inputs."""
+def prepare(run: str, number: int, refused: str | None) -> str | None:
+    """Open the keys of a measurement and make its inputs, unless a login was refused on another worker.
+
+    Answers that one was refused here, in words, or None.
+    """
     running = _running(run)
     running.close()
+    running.run.refused = running.run.refused or refused
     running.evidence = running.run.evidence(number)
     running.crew = running.run.start(running.evidence)
+    return running.run.refused
 
 
 def warm_up(run: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sealpass.bench.load.operations import Name, Source, Task, opened
 from sealpass.bench.load.recording import Operation
-from sealpass.core.errors import BackendUnavailable, UnsupportedAlgorithm
+from sealpass.core.errors import AuthenticationFailed, BackendUnavailable, UnsupportedAlgorithm
 
 
 class Clock:
@@ -134,3 +134,10 @@ class InterruptedAtStart:
 
     def __reduce__(self) -> tuple[Callable[[], Source], tuple[()]]:
         return interrupted_noop, ()
+
+
+def locking(tries: Path, task: Task) -> AbstractContextManager[Operation]:
+    """A token whose PIN became wrong; each try is a line in a file."""
+    with tries.open("a", encoding="utf-8") as file:
+        file.write(f"{task.name}\n")
+    raise AuthenticationFailed("the token refused the PIN")

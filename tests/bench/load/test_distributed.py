@@ -21,6 +21,7 @@ from sealpass.bench.simulated.sleeping import sleeping
 from sealpass.core.errors import ConfigError, KeyNotFound
 from sealpass.dask_connection import Cluster, connect
 from tests.bench.load.conftest import Validate
+from tests.bench.load.sources import locking
 from tests.support.dask_cluster import DaskCluster, dask_cluster
 
 ROOT = Path(__file__).parents[3]
@@ -36,7 +37,8 @@ def wait_for_workers(cluster: Cluster, number: int) -> None:
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
     """A cluster of two workers; a test that kills one adds it."""
-    with dask_cluster(tmp_path_factory.mktemp("dask"), 2) as started:
+    # Workers find the sources of the tests.
+    with dask_cluster(tmp_path_factory.mktemp("dask"), 2, {"PYTHONPATH": str(ROOT)}) as started:
         yield started
 
 
@@ -125,6 +127,15 @@ def test_a_key_that_a_worker_cannot_open_is_an_error_of_that_worker(cluster: Clu
     """Nothing is measured, and the text says where it was."""
     with pytest.raises((KeyNotFound, ConfigError), match=r"worker tls://"):
         run_distributed(cluster, Settings(keys=(f"software:path={tmp_path}/none.pem",)))
+
+
+def test_a_pin_that_became_wrong_is_tried_by_one_worker(brief: Settings, cluster: Cluster, tmp_path: Path) -> None:
+    """Each more could lock the token for all: nobody tries again, neither now nor for the next setting."""
+    tries = tmp_path / "tries"
+    document = run_distributed(cluster, brief, source=partial(locking, tries))
+    assert tries.read_text().splitlines() == ["unwrap"]
+    assert [one["status"] for one in document["measurements"]] == ["not-measured"] * 2
+    assert all("authentication-failed" in one["reason"] for one in document["measurements"])
 
 
 def test_a_lost_worker_leaves_the_others_figures(brief: Settings, processes: DaskCluster, valid: Validate) -> None:
