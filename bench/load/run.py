@@ -155,7 +155,7 @@ class Run:
         self.cells = in_order(all_cells(settings, operations, keys.devices), settings.repeat, settings.seed)
         # All of them in processes of their own where some are: so they are alike.
         self._in_processes = settings.processes != (1,)
-        self._refused: str | None = None
+        self.refused: str | None = None
         """That a login was refused. No key is opened after that: one more attempt could lock the token, and which keys
         share a token, or a secret, does not show in their URIs."""
 
@@ -248,7 +248,7 @@ class Run:
     def start(self, evidence: Evidence) -> Crew | None:
         """Who measures one cell; what cannot be measured gets its reason, and nobody."""
         cell, settings = evidence.cell, self._settings
-        reason = self._refused or (self._keys.refusals[cell.device] if cell.operation in UNWRAPPING else None)
+        reason = self.refused or (self._keys.refusals[cell.device] if cell.operation in UNWRAPPING else None)
         if reason is not None:
             evidence.reason = reason
             return None
@@ -258,7 +258,7 @@ class Run:
         except OperatorError as error:
             evidence.reason = f"{error.code}: {error}"
             if isinstance(error, AuthenticationFailed):
-                self._refused = f"not tried, because a login was refused before ({evidence.reason})"
+                self.refused = f"not tried, because a login was refused before ({evidence.reason})"
             return None
 
     def _rate(self) -> Rate | None:
