@@ -6,6 +6,7 @@ from typing import Any
 
 from sealpass.bench.export import GATE, Document
 from sealpass.bench.gate import rows
+from sealpass.bench.load.remarks import rates_not_kept, times_shown
 from sealpass.bench.report.markdown import escape, table
 
 _MILLISECOND = 1_000_000
@@ -46,6 +47,9 @@ def _run(document: Document) -> Iterator[str]:
         yield f"- {escape(device['uri'] + note)}"
     yield ""
     yield from table(_RUN_HEADERS, map(_row, document["measurements"]), _NUMBERS)
+    yield ""
+    remarks = (times_shown(document), *rates_not_kept(document))
+    yield from (f"- {escape(text)}" for text in remarks if text)
     yield ""
     yield _where(document)
 

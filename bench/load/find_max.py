@@ -10,7 +10,8 @@ without its worst slice, that was a moment (another guest of the machine, one st
 once more, and then it counts. What is missed without the worst slice, too, counts at once.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,8 @@ _SHORT = 0.2
 """A trial on the way up, as a part of the whole time."""
 _LEAST_OPERATIONS = 200
 """Of a trial on the way up."""
+_LEAST_ABOVE = 2
+"""Operations above a percentile; with fewer it is the slowest one, and says nothing about the next hundred."""
 _MOST_TRIALS = 40
 _CLOSED_SECONDS = 0.5
 
@@ -51,6 +54,19 @@ class Search:
                 f"an objective of {longest:g} s cannot be seen in {self.hold_s:g} s",
                 hint=f"hold a rate for ten times as long, --hold {SLICES * longest:g}",
             )
+
+    def too_few(self, rate_per_s: float, taken: Sequence[Taken]) -> str | None:
+        """Why the objective is not known to hold at this rate: too few operations lie above a percentile of it."""
+        percents = [percent for percent, _ in self.objective.times if percent < 100]  # noqa: PLR2004 - not the maximum
+        if not percents:
+            return None
+        percent = max(percents)
+        needed = round(_LEAST_ABOVE / (1 - percent / 100), 6)  # as in 2 / (1 - 0.99), which is a little more than 200
+        count = sum(one.started for one in taken)
+        if count >= needed:
+            return None
+        hold_s = math.ceil(1.1 * needed / rate_per_s)
+        return f"p{percent:g} of only {count} operations says little: raise --hold to {hold_s} s"
 
 
 @dataclass(slots=True)
@@ -109,7 +125,10 @@ class FindMax:
             self._bisect(*self._bracket())
         except _Stopped as stopped:
             outcome.reason = str(stopped)
-        if outcome.max_rate_per_s is None and outcome.reason is None:
+        if outcome.max_rate_per_s is not None:
+            reasons = (outcome.reason, self._search.too_few(outcome.max_rate_per_s, outcome.best))
+            outcome.reason = "; ".join(filter(None, reasons)) or None
+        elif outcome.reason is None:
             last = outcome.tried[-1]
             outcome.reason = f"no rate held the objective: at {last['rate_per_s']:g}/s {'; '.join(last['missed'])}"
         return outcome

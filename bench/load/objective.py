@@ -18,7 +18,7 @@ _UNITS = {"us": 1_000, "ms": 1_000_000, "s": NANOSECONDS}
 _TIME = re.compile(r"(p\d{1,2}(?:\.\d+)?|max)=(\d+(?:\.\d+)?)(us|ms|s)")
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)(%?)")
 _ERRORS = "errors="
-_CARRIED = 0.95
+CARRIED = 0.95
 """Of the starts that were due: with fewer, the rate is another one."""
 _HINT = "objectives are p50=5ms, p99=20ms, p99.9=1s, max=2s and errors=0.1%"
 
@@ -114,7 +114,7 @@ class Trial:
 
     @property
     def _is_carried(self) -> bool:
-        return self.unstarted <= (1 - _CARRIED) * (len(self.responses) + self.errors)
+        return self.unstarted <= (1 - CARRIED) * (len(self.responses) + self.errors)
 
     def lasted(self, objective: Objective, slices: int) -> bool:
         """Whether it would have been missed without the worst of so many slices, too."""

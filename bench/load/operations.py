@@ -6,7 +6,7 @@ nonce of each is announced again, with the record that the server announced firs
 the service time, and the nonce store is the real one.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -33,6 +33,8 @@ _INPUTS = 4096
 """Of all threads of a process together."""
 _MIN_INPUTS, _MAX_INPUTS = 16, 512
 """Of a thread."""
+_MOST_PADDING = 64
+"""What a payload is longer than its password, at most: frame and padding."""
 _HASHES = 8
 """Records of all threads together: each costs an Argon2id hash to make."""
 _WRONG_PASSWORD_EVERY = 9
@@ -66,6 +68,8 @@ SEALING = frozenset((Name.SEAL, Name.OPEN, Name.HASH, Name.VERIFY, Name.LOGIN))
 """Those that need a symmetric key."""
 WITH_PAYLOAD = frozenset((Name.UNWRAP, Name.LOGIN, Name.SEAL, Name.OPEN))
 """Those whose cost depends on a length."""
+_WITH_TOKENS = UNWRAPPING & WITH_PAYLOAD
+"""Those whose payload is a profile's, and so may be padded."""
 HASHING = frozenset((Name.HASH, Name.VERIFY, Name.LOGIN))
 
 
@@ -139,14 +143,27 @@ def _password(profile: Profile, payload_bytes: int | None, number: int) -> str:
     start = f"horse {number} "
     if payload_bytes is None:
         return start + "battery"
-    for length in range(payload_bytes, max(0, payload_bytes - 64), -1):
+    for length in range(payload_bytes, max(0, payload_bytes - _MOST_PADDING), -1):
         password = start[:length].ljust(length, "x")
         if len(profile.write_payload(password)) == payload_bytes:
             return password
+    lengths = {len(profile.write_payload("x" * length)) for length in range(1, payload_bytes + _MOST_PADDING)}
+    near = (
+        *sorted(length for length in lengths if length < payload_bytes)[-1:],
+        *sorted(length for length in lengths if length > payload_bytes)[:1],
+    )
     raise ConfigError(
         f"no password of profile {profile.name} has a payload of {payload_bytes} bytes",
-        hint="profile sealpass pads to multiples of 64 bytes",
+        hint=f"possible next to it: {' and '.join(map(str, near))}",
     )
+
+
+def check_payloads(names: Iterable[Name], profile: Profile, payloads: Iterable[int]) -> None:
+    """Whether a token can have these payloads, where one of the operations has tokens; raises ConfigError."""
+    if _WITH_TOKENS.isdisjoint(names):
+        return
+    for payload_bytes in payloads:
+        _password(profile, payload_bytes, 0)
 
 
 def _letter(subject: Subject, password: str, number: int, record: str = "") -> _Letter:

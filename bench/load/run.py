@@ -23,7 +23,7 @@ from sealpass.bench.load.cells import (
 )
 from sealpass.bench.load.document import Evidence
 from sealpass.bench.load.find_max import FindMax, Search
-from sealpass.bench.load.operations import UNWRAPPING, Name, Source, opened
+from sealpass.bench.load.operations import UNWRAPPING, Name, Source, check_payloads, opened
 from sealpass.bench.load.processes import Crew, Rate, start
 from sealpass.bench.load.recording import Taken
 from sealpass.bench.load.scaling import scaling
@@ -128,6 +128,7 @@ def prepared(
     """The run, after a look at its keys. Raises operator errors."""
     keys = look_at_keys(settings, progress)
     operations = settle_operations(settings, keys.devices)
+    check_payloads(operations, profile_of(settings), settings.payload_bytes)
     refused = [keys.refusals[index] for index, device in enumerate(keys.devices) if device.unwraps]
     if set(operations) <= UNWRAPPING and None not in refused:
         raise UnsupportedAlgorithm(refused[0] or "", hint="see what the keys can do with 'sealpass doctor URI'")

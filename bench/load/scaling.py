@@ -5,9 +5,30 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sealpass.bench.load.usl import Fit, Point, advice, fit
+from sealpass.bench.load.scenario import Settings
+from sealpass.bench.load.usl import LEAST_POINTS, Fit, Point, advice, fit
+from sealpass.core.errors import ConfigError
 
 AXES = ("threads", "sessions", "processes")
+_WITH_SESSIONS = "pkcs11:"
+
+
+def check_axes(settings: Settings) -> None:
+    """Whether one axis has as many numbers as the law needs, before any of them is measured; raises ConfigError."""
+    has_sessions = any(uri.startswith(_WITH_SESSIONS) for uri in settings.keys)
+    given = {axis: len(getattr(settings, axis)) for axis in AXES}
+    counts = given if has_sessions else given | {"sessions": 0}
+    if max(counts.values()) >= LEAST_POINTS:
+        return
+    shown = ", ".join(f"--{axis} {count}" for axis, count in given.items())
+    hint = f"give --{max(counts, key=counts.__getitem__)} {LEAST_POINTS} numbers, for example 1,2,4,6,8,12"
+    if given["sessions"] and not has_sessions:
+        hint += "; only PKCS#11 keys have sessions"
+    raise ConfigError(
+        f"--usl needs {LEAST_POINTS} different numbers on one axis, because the law has three coefficients; "
+        f"how many there are: {shown}",
+        hint=hint,
+    )
 
 
 def scaling(measurements: Sequence[Mapping[str, Any]], *, seed: int = 1) -> list[dict[str, Any]]:

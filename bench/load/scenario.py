@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sealpass.bench.load.operations import HASHING, UNWRAPPING, Name
+from sealpass.bench.load.operations import HASHING, UNWRAPPING, Name, check_payloads
 from sealpass.bench.load.worker import GARBAGE_COLLECTOR
 from sealpass.core.argon2_hash import RFC_9106_LOW_MEMORY, Argon2Parameters
 from sealpass.core.contract import PROFILES
@@ -67,6 +67,7 @@ class Settings:
             raise ConfigError("the warm-up takes from min_seconds to max_seconds, and not less than 0")
         if self.profile not in PROFILES:
             raise ConfigError(f"no profile '{self.profile}'", hint=f"profiles: {', '.join(PROFILES)}")
+        check_payloads(self.operations, PROFILES[self.profile], self.payload_bytes)
 
     def to_dict(self, operations: tuple[Name, ...]) -> dict[str, Any]:
         """For the result document; ``operations`` are those that were settled on. Keys stand there as devices."""

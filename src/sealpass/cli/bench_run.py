@@ -15,6 +15,7 @@ import click
 from sealpass.bench.load.objective import error_share
 from sealpass.bench.load.operations import Name
 from sealpass.bench.load.recording import WRONG_RESULT
+from sealpass.bench.load.remarks import rates_not_kept, times_shown
 from sealpass.bench.load.run import Step
 from sealpass.bench.load.scenario import Settings, read_scenario
 from sealpass.bench.report import files
@@ -143,8 +144,10 @@ def run(  # noqa: PLR0913 - click passes every option by name
     warm-up each. Without --rate every thread starts its next operation when the one before has ended (closed loop),
     which hides stalls: docs/load.md.
 
+    An open loop that the key did not keep is said on standard error, and is no failure: it was measured.
+
     An interrupt ends the run and keeps what was measured. The exit status is 1 where an answer was wrong, operations
-    failed or no rate holds the objective, and 4 where something was not measured.
+    failed or no rate holds the objective, and 4 where something was not measured, or not enough of it.
     """
     if allowed and inquiry.search is not None:
         raise click.UsageError("--find-max and --allow-errors do not go together: --slo errors=0.1% allows them")
@@ -181,7 +184,7 @@ def run(  # noqa: PLR0913 - click passes every option by name
     for one in document["measurements"]:
         if one["status"] != "measured" or one["reason"] is not None:
             warn(f"{one['id']}: {one['reason']}", as_json=as_json)
-    for text in failing(document, allowed):
+    for text in (*rates_not_kept(document), *failing(document, allowed)):
         warn(text, as_json=as_json)
     click.get_current_context().exit(status_of(document, allowed=allowed))
 
@@ -217,10 +220,11 @@ _HEADERS = ("measurement", "1/s", "p50 ms", "p90 ms", "p99 ms", "max ms", "error
 
 
 def table(document: dict[str, Any]) -> str:
-    """The measurements for people, a row each; in an open loop the latencies are response times."""
+    """The measurements for people, a row each, and below it which times the latencies are."""
     measured = sorted(document["measurements"], key=lambda one: (one["operation"], one["device"], one["id"]))
     several = len({one["device"] for one in measured}) > 1
-    return render([_row(one, several=several) for one in measured], _HEADERS)
+    rows = render([_row(one, several=several) for one in measured], _HEADERS)
+    return "\n".join(filter(None, (rows, times_shown(document))))
 
 
 def _row(one: dict[str, Any], *, several: bool) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from sealpass.bench.load.distributed import run_distributed
 from sealpass.bench.load.find_max import Search
 from sealpass.bench.load.objective import parse
 from sealpass.bench.load.run import Progress
-from sealpass.bench.load.scaling import scaling
+from sealpass.bench.load.scaling import check_axes, scaling
 from sealpass.bench.load.scenario import Settings
 from sealpass.bench.load.usl import require_scipy
 from sealpass.cli.options import not_empty
@@ -34,6 +34,8 @@ class Inquiry:
         """The document; raises operator errors, and UsageError for settings that do not go together."""
         if settings.rate_per_s is not None and (self.search or self.fits_law):
             raise click.UsageError("--find-max and --usl find rates; --rate gives one", click.get_current_context())
+        if self.fits_law:
+            check_axes(settings)
         if self.scheduler is None:
             return load_run.run(settings, progress, search=self.search, fits_law=self.fits_law)
         if self.fits_law:

@@ -57,7 +57,8 @@ def test_a_run_writes_its_document_and_shows_its_table(
     assert (document["settings"]["seconds"], document["seed"], document["status"]) == (0.2, 7, "complete")
     lines = ran.text.splitlines()
     assert lines[0].split()[:3] == ["measurement", "1/s", "p50"]
-    assert len(lines) == 1 + 4
+    assert len(lines) == 1 + 4 + 1
+    assert "service times" in lines[-1]
 
 
 def test_an_open_loop_on_standard_output(tmp_path: Path, software_uri: str, valid: Validate) -> None:
@@ -69,13 +70,15 @@ def test_an_open_loop_on_standard_output(tmp_path: Path, software_uri: str, vali
     assert (one["load"]["kind"], one["load"]["schedule"], one["load"]["intended"]) == ("open", "per-thread", 5)
     assert "open rate=50/s per-thread" in ran.err
     ran = sealpass(tmp_path, *arguments, "--json")
-    assert (ran.status, ran.err, ran.json["schema"]) == (0, "", "sealpass.run/1")
+    assert (ran.status, ran.json["schema"]) == (0, "sealpass.run/1")
+    assert all("warning" in json.loads(line) for line in ran.err.splitlines())  # a busy machine may not keep the rate
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--seconds", "1"], "which keys?"),
+        (["software:path=none.pem", "--usl", "--threads", "1,2"], "--usl needs 6 different numbers"),
         (["software:path=none.pem", "--threads", "x"], "list of whole numbers"),
         (["software:path=none.pem", "--threads", "0"], "values from 1"),
         (["software:path=none.pem", "--argon2", "1,2"], "KIB,PASSES,LANES"),
@@ -84,6 +87,12 @@ def test_an_open_loop_on_standard_output(tmp_path: Path, software_uri: str, vali
         (["software:path=none.pem", "--scenario", "none.toml"], "cannot read the scenario"),
         (["software:path=none.pem", "--out", "dir/"], "is a directory"),
         (["pkcs11:token=x?pin-value=1"], "pin-value is refused"),
+        (["software:path=none.pem", "--operation", "unwrap", "--payload", "64,65"], "next to it: 64 and 128"),
+        (["software:path=none.pem", "--operation", "login", "--payload", "1"], "next to it: 64\n"),
+        (
+            ["software:path=none.pem", "--operation", "unwrap", "--payload", "9", "--profile", "airlock-jwe"],
+            "to it: 16",
+        ),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_anything_is_measured(
@@ -97,6 +106,19 @@ def test_what_cannot_be_run_is_refused_before_anything_is_measured(
     assert "Traceback" not in ran.err
 
 
+def test_a_payload_that_no_token_has_is_refused_where_the_key_chooses_the_operation(
+    tmp_path: Path, software_uri: str, aes_uri: str
+) -> None:
+    """Without --operation a key that unwraps has tokens, and one that seals takes any length."""
+    short = ["--payload", "65", "--seconds", "0.05", "--warm-up", "0"]
+    ran = sealpass(tmp_path, "bench", "run", software_uri, *short)
+    assert (ran.status, ran.out) == (2, b"")
+    assert "possible next to it: 64 and 128" in ran.err
+    ran = sealpass(tmp_path, "bench", "run", aes_uri, *short)
+    assert (ran.status, ran.err) == (0, "")
+    assert "open " in ran.text
+
+
 def test_results_are_merged(tmp_path: Path, valid: Validate) -> None:
     """Two files as one, with the table; a file that is no result is named."""
     one, two = example(), example()
@@ -107,7 +129,8 @@ def test_results_are_merged(tmp_path: Path, valid: Validate) -> None:
     ran = sealpass(tmp_path, "bench", "merge", "one.json", "two.json", "--out", "both.json")
     assert (ran.status, ran.err) == (0, "")
     merged = valid(json.loads((tmp_path / "both.json").read_text()))
-    assert len(merged["measurements"]) == len(ran.text.splitlines()) - 1 == 4
+    assert len(merged["measurements"]) == len(ran.text.splitlines()) - 2 == 4
+    assert "of closed loops" in ran.text.splitlines()[-1]
     (tmp_path / "other.json").write_text('{"schema": "sealpass.run/1"}')
     for name, words in (("other.json", "does not follow the schema"), ("none.json", "cannot read none.json")):
         ran = sealpass(tmp_path, "bench", "merge", "one.json", name)
@@ -205,9 +228,26 @@ def test_the_table_shows_response_times_and_what_was_not_started() -> None:
     found = next(one for one in example()["measurements"] if one["load"]["kind"] == "open")
     assert f"{found['response']['latency']['p50_ns'] / 1e6:.3g}" in opened
     assert "2 not started" in opened
-    assert "2 backend-unavailable" in lines[-2] or any("2 backend-unavailable" in line for line in lines)
+    assert any("2 backend-unavailable" in line for line in lines)
     missing = next(line for line in lines if "processes=2" in line)
     assert missing.split()[-7:] == ["–", "–", "–", "–", "–", "0", "unknown"]
+
+
+def test_an_overload_is_told_and_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The figures and the next step, on standard error and with --json as an object; the exit status is 0."""
+    document = example() | {"status": "complete"}
+    (opened,) = [one for one in document["measurements"] if one["load"]["kind"] == "open"]
+    opened["load"] |= {"started": opened["load"]["intended"] - 700, "unstarted": 700}
+    document["measurements"] = [opened]
+    monkeypatch.setattr(load_run, "run", lambda *_arguments, **_options: document)
+    for more in ([], ["--json"]):
+        ran = CliRunner().invoke(root, ["bench", "run", "software:path=none.pem", *more], prog_name="sealpass")
+        assert ran.exit_code == 0
+        (line,) = ran.stderr.splitlines()
+        text = json.loads(line)["warning"]["message"] if more else line
+        assert "asked for 500/s, did " in text
+        assert "700 of 2500 operations were due and never started" in text
+        assert "--find-max finds the rate that it keeps" in text
 
 
 def test_the_live_line_is_of_all_processes() -> None:

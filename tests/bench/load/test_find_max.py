@@ -2,6 +2,7 @@
 """The highest rate that holds an objective: against the truth of queues, in virtual time; and a run that sleeps."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -128,6 +129,51 @@ def test_an_objective_that_no_rate_holds_has_none() -> None:
     assert found.max_rate_per_s is None
     assert "no rate held the objective" in (found.reason or "")
     assert "p50 was 50 ms" in (found.reason or "")
+
+
+@pytest.mark.parametrize(
+    ("slo", "hold", "words"),
+    [
+        ("p99=1s", 12.0, "p99 of only"),
+        ("p90=1s,p50=1s", 12.0, None),
+        ("p50=1s,p99.9=1s", 50.0, "p99.9 of only"),
+        ("p99=1s", 50.0, None),
+        ("max=1s", 12.0, None),
+    ],
+)
+def test_a_percentile_of_few_operations_is_no_answer(slo: str, hold: float, words: str | None) -> None:
+    """Ten calls a second: 120 of them have no p99, nor 500 a p99.9; how long it takes is said, and is long enough."""
+    device = Device(service_s=0.1, servers=1)
+    found = search(device, slo, hold)
+    assert found.max_rate_per_s == pytest.approx(10, rel=0.15)
+    if words is None:
+        assert found.reason is None
+        return
+    match = re.fullmatch(rf"{words} (\d+) operations says little: raise --hold to (\d+) s", found.reason or "")
+    assert match is not None
+    assert int(match[1]) == sum(one.started for one in found.best)
+    assert search(device, slo, float(match[2])).reason is None
+
+
+def test_what_ended_a_search_is_said_beside_how_little_it_rests_on() -> None:
+    """An interrupt after a rate held for a few operations: both are reasons."""
+    crew = Scripted(0)
+    search_of = FindMax(crew, Search(parse(["p99.9=10ms"]), 1.0))
+    measure, held = crew.measure, list[float]()
+
+    def interrupted(seconds: float, rate: Rate | None, watch: Watch | None = None) -> "list[Taken | Lost]":
+        results = measure(seconds, rate, watch)
+        for one in results:
+            if isinstance(one, Taken) and seconds == 1.0 and rate is not None:
+                one.is_interrupted = bool(held)
+                held.append(rate.per_second)
+        return results
+
+    crew.measure = interrupted  # type: ignore[method-assign]
+    found = search_of.run()
+    assert found.is_interrupted
+    reasons = (found.reason or "").split("; ")
+    assert [reason.split(" ")[0] for reason in reasons] == ["interrupted:", "p99.9"]
 
 
 def test_too_few_threads_are_no_better_than_a_slow_device() -> None:

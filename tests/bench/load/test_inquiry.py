@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from sealpass.bench.load.scaling import scaling
+from sealpass.bench.load.scaling import check_axes, scaling
+from sealpass.bench.load.scenario import Settings
 from sealpass.cli.bench_run import status_of
 from sealpass.cli.load_options import conclusions, misses_objective
 from sealpass.cli.root import root
+from sealpass.core.errors import ConfigError
 from tests.bench.load.conftest import Validate
 
 SHORT = ["--warm-up", "0.1", "--seconds", "0.05"]
@@ -42,15 +44,47 @@ def test_options_that_do_not_go_together_are_refused(arguments: list[str]) -> No
     assert "go together" in result.output or "goes neither" in result.output or "--rate gives one" in result.output
 
 
-def test_the_law_is_said_in_words(software_uri: str, valid: Validate) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "--threads 1, --sessions 0, --processes 1"),
+        (["--threads", "1,2,3,4,5"], "give --threads 6 numbers"),
+        (["--processes", "1,2,3", "--threads", "2,4"], "give --processes 6 numbers"),
+        (["--sessions", "1,2,3,4,5,6"], "only PKCS#11 keys have sessions"),
+        (["--distributed", "tls://127.0.0.1:9", "--threads", "1,2"], "give --threads 6 numbers"),
+    ],
+)
+def test_a_law_that_has_too_few_numbers_is_refused(arguments: list[str], words: str) -> None:
+    """Before a key is opened, or a scheduler is asked: neither exists."""
+    error = bench_run("software:path=none.pem", "--usl", *arguments).exception
+    assert isinstance(error, ConfigError)
+    assert "--usl needs 6 different numbers on one axis" in str(error)
+    assert words in f"{error}; {error.hint}"
+
+
+def test_one_axis_with_enough_numbers_is_enough() -> None:
+    """Of threads, or of the sessions of a PKCS#11 key; the other axes may have fewer."""
+    many = (1, 2, 3, 4, 5, 6)
+    check_axes(Settings(keys=("software:path=k",), threads=many, processes=(1, 2)))
+    check_axes(Settings(keys=("software:path=k", "pkcs11:token=t;object=o"), sessions=many))
+
+
+def test_the_law_is_said_in_words(measured: dict[str, Any], valid: Validate) -> None:
     """Two numbers are too few: the points are there, and why there is no law."""
-    result = bench_run(software_uri, *SHORT, "--threads", "1,2", "--usl", "--json")
-    document = valid(json.loads(result.stdout))
+    document = valid(measured | {"scaling": scaling(measured["measurements"])})
     (entry,) = document["scaling"]
     assert (entry["axis"], entry["usl"], len(entry["points"])) == ("threads", None, 2)
     said = list(conclusions(document))
     assert said[0].startswith("unwrap over threads: of the numbers measured")
     assert "too few points" in said[0]
+
+
+def test_the_law_of_a_run_is_in_its_document(aes_uri: str, valid: Validate) -> None:
+    """With the points of six numbers."""
+    result = bench_run(aes_uri, "--warm-up", "0", "--seconds", "0.02", "--threads", "1,2,3,4,5,6", "--usl", "--json")
+    document = valid(json.loads(result.stdout))
+    (entry,) = document["scaling"]
+    assert [point["n"] for point in entry["points"]] == [1, 2, 3, 4, 5, 6]
     assert scaling(document["measurements"]) == document["scaling"]
 
 

@@ -176,6 +176,22 @@ def test_a_stop_that_comes_before_its_window_is_not_lost(schedule: Schedule | No
     assert (taken.is_interrupted, taken.started, taken.intended) == (True, 0, 0)
 
 
+@pytest.mark.parametrize("is_interrupted", [False, True])
+def test_starts_after_the_last_answer_that_can_be_kept_were_not_intended(*, is_interrupted: bool) -> None:
+    """A window of an hour ends with its first answer, be it interrupted in that or not: one start, and not four."""
+
+    def call(given: int) -> int:
+        if is_interrupted:
+            part.stop()
+        return given
+
+    part = Part(sources.operation(call, most=1))
+    taken = part.measure(time.perf_counter_ns(), 3600.0, Schedule(0.001))
+    assert (taken.is_cut, taken.is_interrupted) == (True, is_interrupted)
+    assert (taken.started, taken.intended) == (1, 1)
+    assert taken.finished == taken.ended[0]
+
+
 def test_garbage_is_collected_between_windows_only() -> None:
     """The collector is off while it is measured, and as it was afterwards."""
     states: list[bool] = []
