@@ -62,9 +62,14 @@ def _option(config: pytest.Config, name: str) -> str:
     return value
 
 
+def _words(error: Error, more: str = "") -> str:
+    """An error for operators as the commands show it: with the next step."""
+    return f"[{error.code}] {error}{more}" + (f"\n  hint: {error.hint}" if error.hint else "")
+
+
 def _failed(error: Error) -> BaseException:
     """An error for operators, as a failure in its own words and without a traceback."""
-    failure: BaseException = pytest.fail.Exception(f"[{error.code}] {error}", pytrace=False)
+    failure: BaseException = pytest.fail.Exception(_words(error), pytrace=False)
     return failure
 
 
@@ -84,7 +89,7 @@ def _one_try(config: pytest.Config) -> Iterator[None]:
         yield
     except Error as error:
         if isinstance(error, AuthenticationFailed):
-            config.stash[_REFUSED] = f"[{error.code}] {error}; not tried again: the token could lock itself"
+            config.stash[_REFUSED] = _words(error, "; not tried again: the token could lock itself")
         raise _failed(error) from None
 
 

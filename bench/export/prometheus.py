@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from sealpass.bench.export import GATE, Document
+from sealpass.bench.gate.document import WARNING
 
 _NANOSECONDS = 1_000_000_000
 _VERDICTS = ("pass", "fail", "inconclusive")
@@ -17,9 +18,13 @@ _QUANTILES = {"0.5": "p50_ns", "0.9": "p90_ns", "0.99": "p99_ns", "1": "max_ns"}
 
 _HELP = {
     "sealpass_gate_verdict": "1 for the verdict of the gate, 0 for the others.",
-    "sealpass_gate_slowdown": "Slower than what the gate compares with, by so much; median: relative, tail: share.",
-    "sealpass_gate_slowdown_visible": "The smallest slowdown that this gate would have caught in 95 of 100 runs.",
-    "sealpass_gate_slowdown_floor": "A slowdown up to here never fails.",
+    "sealpass_gate_warnings": "Checks that passed with a reservation: not compared, another module or key, or faster.",
+    "sealpass_gate_slowdown": (
+        "Now against before, below 0 is faster. median and mean: relative, 0.05 is 5 % slower;"
+        " tail: a difference of shares, 0.02 is two more slow operations in a hundred."
+    ),
+    "sealpass_gate_slowdown_visible": "The smallest slowdown that would have been caught in 95 of 100 such runs.",
+    "sealpass_gate_slowdown_floor": "A slowdown up to here never fails; in the unit of sealpass_gate_slowdown.",
     "sealpass_gate_ratio": "Median time of the device to that of its reference.",
     "sealpass_gate_mean_ratio": "Mean time of the device, few very long operations clipped, to its reference's median.",
     "sealpass_gate_slow_share": "Share of operations that took much longer than the median.",
@@ -75,6 +80,8 @@ def _gate(document: Document) -> Iterator[_Sample]:
     for verdict in _VERDICTS:
         labels = key | {"verdict": verdict}
         yield "sealpass_gate_verdict", labels, float(document["verdict"]["verdict"] == verdict)
+    warned = sum(stage["outcome"] == WARNING for stage in document["stages"])
+    yield "sealpass_gate_warnings", key, float(warned)
     for one in document["comparisons"]:
         labels = key | {"statistic": one["id"]}
         for bound in ("value", "low", "high"):

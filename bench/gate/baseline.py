@@ -5,8 +5,8 @@ Schema: bench/schemas/baseline-1.json. It is written on purpose only, with a rea
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,12 @@ from sealpass.core.errors import ConfigError
 SCHEMA = "sealpass.baseline/1"
 _SCHEMA_FILE = "baseline-1.json"
 _MAKE_AGAIN = "restore it from version control; or remove it, and make it again with --update-baseline REASON"
+_ANOTHER_FILE = "--baseline names the file that --update-baseline REASON writes; results go into --out DIRECTORY"
+_CONFLICT = b"<<<<<<< "
+_LATER = re.compile(r"sealpass\.baseline/[0-9]{1,9}")
+_GATE = "sealpass.gate/1"
+_RESULTS = {"sealpass.run/1": "bench run", "sealpass.qualification/1": "qualify"}
+"""What writes other documents, by their schema; of a gate their kind says it."""
 PROCESSES = 12
 """How many count in a new one: its own error is in every later comparison."""
 _MAX_BYTES = 1_000_000
@@ -73,13 +79,7 @@ def load(path: Path, hint: str | None = None) -> Baseline:
         raise ConfigError(f"there is no baseline {path}", hint=hint) from None
     except OSError as error:
         raise ConfigError(f"cannot read the baseline {path}: {error.strerror}") from None
-    document: Any = None
-    if len(content) <= _MAX_BYTES:
-        with suppress(ValueError, RecursionError):
-            document = json.loads(content)
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        hint = "a later sealpass may have written it; otherwise remove it, and make it again"
-        raise ConfigError(f"{path} is not a {SCHEMA} file", hint=hint)
+    document = _parsed(path, content)
     fault = shape.fault(document, _SCHEMA_FILE)
     if fault is not None:
         raise ConfigError(f"{path} is not a {SCHEMA} file: wrong at {fault}", hint=_MAKE_AGAIN)
@@ -94,6 +94,38 @@ def load(path: Path, hint: str | None = None) -> Baseline:
     return Baseline(
         document["taken"], document["device"], document["reference"], document["host"], processes, document["history"]
     )
+
+
+def _parsed(path: Path, content: bytes) -> Any:
+    """The JSON of a baseline's schema; raises ConfigError, which says what is there instead, but no value."""
+    if len(content) > _MAX_BYTES:
+        raise ConfigError(f"{path} is larger than any baseline", hint=_ANOTHER_FILE)
+    if not content.strip():
+        raise ConfigError(f"the baseline {path} is empty", hint=_MAKE_AGAIN)
+    if _CONFLICT in content:
+        hint = "resolve it by taking one side whole: figures of two files do not mix"
+        raise ConfigError(f"the baseline {path} holds the marks of a merge conflict", hint=hint)
+    try:
+        document = json.loads(content)
+    except json.JSONDecodeError as error:
+        text = error.doc.rstrip()
+        if text.startswith("{") and (error.pos >= len(text) or not text.endswith("}")):
+            raise ConfigError(f"the baseline {path} was cut off: its JSON has no end", hint=_MAKE_AGAIN) from None
+        where = f"line {error.lineno}, column {error.colno}"
+        raise ConfigError(f"{path} is not JSON ({where}), and so no baseline", hint=_ANOTHER_FILE) from None
+    except (ValueError, RecursionError):  # not UTF-8, a number without end, a thousand lists inside each other
+        raise ConfigError(f"the baseline {path} cannot be read as JSON", hint=_MAKE_AGAIN) from None
+    members = document if isinstance(document, dict) else {}
+    if members.get("schema") == SCHEMA:
+        return document
+    schema, kind = (value if isinstance(value, str) else "" for value in map(members.get, ("schema", "kind")))
+    if _LATER.fullmatch(schema):
+        hint = "upgrade sealpass; or remove the file, and make it again with --update-baseline REASON"
+        raise ConfigError(f"the baseline {path} was written by a later sealpass, in another form", hint=hint)
+    command = f"bench {kind}" if schema == _GATE and kind in {"gate", "compare"} else _RESULTS.get(schema)
+    if command is not None:
+        raise ConfigError(f"{path} is a result of 'sealpass {command}', and not a baseline", hint=_ANOTHER_FILE)
+    raise ConfigError(f"{path} is JSON of another kind, and not a baseline", hint=_ANOTHER_FILE)
 
 
 def _adds_up(figures: Figures) -> bool:

@@ -15,7 +15,7 @@ from sealpass.bench.gate import document, rounds
 from sealpass.bench.gate.decision import ANOTHER_KEY_SD, Outcome, Rule
 from sealpass.bench.gate.document import Findings, Side, Stage
 from sealpass.bench.gate.figures import Figures
-from sealpass.bench.gate.operation import SOFTWARE
+from sealpass.bench.gate.operation import SOFTWARE, naming
 from sealpass.bench.gate.rounds import BUDGET_SECONDS
 from sealpass.bench.gate.spawn import Measured, Request, measure, worker_command
 from sealpass.core.errors import ConfigError
@@ -69,6 +69,7 @@ def _take(contender: Contender, request: Request) -> Measured:
 class _Turns:
     """The processes of one side, the first of which was taken before the rounds began."""
 
+    name: str
     contender: Contender
     request: Request
     take: Take
@@ -86,8 +87,9 @@ class _Turns:
         return self.measured[0]
 
     def _measure(self) -> None:
-        begin = time.monotonic()
-        self.measured.append(self.take(self.contender, self.request.by(self.began)))
+        begin, python = time.monotonic(), self.contender.python
+        with naming(self.name if python is None else f"{self.name} ({python})"):
+            self.measured.append(self.take(self.contender, self.request.by(self.began)))
         self.longest = max(self.longest, time.monotonic() - begin)
 
     def one(self) -> Figures:
@@ -99,11 +101,11 @@ class _Turns:
         self.handed += 1
         return self.measured[self.handed - 1].figures
 
-    def side(self, name: str, started: str) -> Side:
+    def side(self, started: str) -> Side:
         """What was measured, for the result file."""
         first, python = self.measured[0], self.contender.python
         label = str(first.device["uri"]) if python is None else f"{python} (sealpass {first.version})"
-        return Side.of(name, label, self.measured, started)
+        return Side.of(self.name, label, self.measured, started)
 
 
 def _in_units(measured: Measured, unit: int) -> Measured:
@@ -118,7 +120,7 @@ def run(asked: Asked, told: Told = _nobody, *, take: Take = _take) -> dict[str, 
     began = time.monotonic()
     found = Findings("compare", asked.rule, budget=asked.budget, max_error_rate=asked.max_error_rate)
     told("measuring fresh processes of A and B in turn")
-    a, b = (_Turns(each, each.request(asked), take, began) for each in (asked.a, asked.b))
+    a, b = (_Turns(name, each, each.request(asked), take, began) for name, each in (("A", asked.a), ("B", asked.b)))
     first_a, first_b = a.first(), b.first()
     if first_a.device["bits"] != first_b.device["bits"]:
         raise ConfigError(
@@ -140,7 +142,7 @@ def run(asked: Asked, told: Told = _nobody, *, take: Take = _take) -> dict[str, 
         breaks=lambda figures: document.ends_it(figures, asked.max_error_rate),
     )
     started = document.moment(found.started)
-    found.sides = [a.side("A", started), b.side("B", started)]
+    found.sides = [a.side(started), b.side(started)]
     correct = document.correctness(found.sides, asked.max_error_rate)
     if correct.outcome == Outcome.FAIL:
         undone = Stage(document.COMPARISON, document.NOT_DONE, ("a wrong answer has no speed",))

@@ -24,6 +24,8 @@ _TITLES = {
     COMPARISON: "as fast as the other side",
     OBJECTIVES: "fast enough for the targets",
 }
+WRITTEN = "baseline written"
+"""The title of the baseline's stage where nothing is compared with it, because it is made."""
 
 
 def moment(instant: datetime) -> str:
@@ -39,10 +41,13 @@ class Stage:
     outcome: str
     """Of an Outcome, or WARNING or NOT_DONE."""
     reasons: tuple[str, ...] = ()
+    title: str | None = None
+    """None: that of the id."""
 
     def to_dict(self) -> dict[str, Any]:
         """For the result file."""
-        return {"id": self.id, "title": _TITLES[self.id], "outcome": self.outcome, "reasons": list(self.reasons)}
+        title = self.title or _TITLES[self.id]
+        return {"id": self.id, "title": title, "outcome": self.outcome, "reasons": list(self.reasons)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +195,21 @@ def speed(stage: str, comparisons: Sequence[Comparison]) -> Stage:
         if one.outcome is outcome and (one.reason is not None or outcome is not Outcome.PASS)
     ]
     return Stage(stage, outcome, tuple(reasons))
+
+
+def faster(comparisons: Sequence[Comparison]) -> list[str]:
+    """In words, where a key outran its baseline: significantly, and by more than the noise floor.
+
+    From then on a slowdown is measured against a speed that the key has left behind, and the first part of it is free.
+    """
+    for one in comparisons:
+        difference = one.difference
+        if one.id != TAIL and difference is not None and one.significant and difference.value < -one.floor:
+            low, value, high = (100 * -bound for bound in (difference.high, difference.value, difference.low))
+            by = f"{value:.1f} % faster {'in the mean ' if one.id == MEAN else ''}than the baseline"
+            renew = "renew it (--update-baseline REASON), or a slowdown back to its speed will pass"
+            return [f"{by} ({low:.1f} to {high:.1f} %): {renew}"]
+    return []
 
 
 def _slower(comparison: Comparison) -> str:

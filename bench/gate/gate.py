@@ -6,17 +6,18 @@ baseline; then absolute objectives. Nothing that comes later makes good what fai
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sealpass.bench.distribution import require_histograms
 from sealpass.bench.gate import baseline as stored
 from sealpass.bench.gate import decision, document, rounds
 from sealpass.bench.gate.baseline import Baseline
 from sealpass.bench.gate.decision import ANOTHER_DAY_SD, ANOTHER_KEY_SD, Outcome, Rule
 from sealpass.bench.gate.document import Findings, Side, Stage
-from sealpass.bench.gate.figures import Figures
+from sealpass.bench.gate.figures import MOST_SECONDS, Figures
 from sealpass.bench.gate.rounds import BUDGET_SECONDS
 from sealpass.bench.gate.spawn import Measured, Request, measure
 from sealpass.bench.gate.targets import Targets
@@ -101,7 +102,8 @@ def run(asked: Asked, told: Told = _nobody, *, take: Callable[[Request], Measure
         "slack": None if asked.targets is None else asked.targets.slack,
     }
     if asked.targets is not None:
-        asked.targets.of(KeyUri.parse(asked.request.uri).scheme)  # before any work
+        require_histograms()  # before any work, as the next line
+        asked.targets.of(KeyUri.parse(asked.request.uri).scheme)
     gate = _Gate(asked, told, take, found, time.monotonic())
     old = _old_baseline(asked)
     if asked.reason is None:
@@ -133,17 +135,12 @@ def _compare(gate: _Gate, old: Baseline) -> None:
     if mismatch is not None:
         found.sides, found.stages = [before, gate.now], [gate.correctness(), mismatch]
         return
-    news = stored.another_module(old, device)
-    between = ANOTHER_DAY_SD
-    if old.device["key_id"] != device["key_id"]:
-        between = max(between, ANOTHER_KEY_SD)
-        news.append("the key is another one: only larger changes can be told from what a new key does")
     given = [first]
     result = rounds.against_stored(
         old.processes,
         lambda: given.pop() if given else gate.one(),
         asked.rule,
-        between=between,
+        between=_between(old, device),
         budget=asked.budget - gate.spent(),
         longest=gate.longest,
         breaks=gate.ends_it,
@@ -154,8 +151,23 @@ def _compare(gate: _Gate, old: Baseline) -> None:
         return
     found.comparisons, found.looks = result.comparisons, result.looks
     stage = document.speed(document.BASELINE, result.comparisons)
-    outcome = document.WARNING if news and stage.outcome == Outcome.PASS else stage.outcome
-    found.stages.append(Stage(stage.id, outcome, (*stage.reasons, *news)))
+    passed, news = stage.outcome == Outcome.PASS, _news(old, device)
+    stale = document.faster(result.comparisons) if passed else []
+    outcome = document.WARNING if passed and (stale or news) else stage.outcome
+    found.stages.append(Stage(stage.id, outcome, (*stale, *stage.reasons, *news)))
+
+
+def _between(old: Baseline, device: Mapping[str, Any]) -> float:
+    """The standard deviation between a baseline and today's processes of this device."""
+    return ANOTHER_DAY_SD if old.device["key_id"] == device["key_id"] else max(ANOTHER_DAY_SD, ANOTHER_KEY_SD)
+
+
+def _news(old: Baseline, device: Mapping[str, Any]) -> list[str]:
+    """What is new about the device, and no reason not to compare."""
+    news = stored.another_module(old, device)
+    if old.device["key_id"] != device["key_id"]:
+        news.append("the key is another one: only larger changes can be told from what a new key does")
+    return news
 
 
 def _mismatch(another_operation: list[str], another_host: list[str], *, fail: bool) -> Stage | None:
@@ -189,19 +201,57 @@ def _written(gate: _Gate, old: Baseline | None, reason: str, processes: list[Fig
     """Write the baseline, unless something speaks against it; raises ConfigError."""
     found, asked = gate.found, gate.asked
     outcomes = [stage.outcome for stage in found.stages]
+
+    def stage(outcome: str, *reasons: str) -> Stage:
+        return Stage(document.BASELINE, outcome, reasons, document.WRITTEN)
+
     if outcomes[0] == Outcome.FAIL:
-        return Stage(document.BASELINE, document.NOT_DONE, ("no baseline is made of wrong answers",))
+        return stage(document.NOT_DONE, "no baseline is made of wrong answers")
     if len(processes) < _LEAST_FOR_A_BASELINE:
-        reasons = (f"only {len(processes)} processes had peace and no error; the baseline was not written",)
-        return Stage(document.BASELINE, Outcome.INCONCLUSIVE, reasons)
+        return stage(Outcome.INCONCLUSIVE, _too_few([one.figures for one in gate.measured], len(processes)))
     if any(outcome != Outcome.PASS for outcome in outcomes):
-        return Stage(document.BASELINE, document.NOT_DONE, ("not written: the targets were not shown to be met",))
+        return stage(document.NOT_DONE, "not written: the targets were not shown to be met")
     first = gate.measured[0]
     made = Baseline(document.moment(found.started), first.device, first.reference, first.host, processes, history=())
-    ratio = decision.compare(processes, processes, asked.rule)[0].after
-    assert ratio is not None  # noqa: S101 - there are enough processes
-    stored.updated(old, made, reason, ratio.value).save(asked.baseline)
-    return Stage(document.BASELINE, Outcome.PASS, (f"written to {asked.baseline}: {reason}",))
+    ratio, told = _ratio(old, made, asked.rule)
+    stored.updated(old, made, reason, ratio).save(asked.baseline)
+    return stage(Outcome.PASS, f"{asked.baseline}: {reason}", *told)
+
+
+def _too_few(measured: Sequence[Figures], kept: int) -> str:
+    """Why no baseline can be made of these processes."""
+    failed = sum(any(one.errors.values()) for one in measured)
+    slow = sum(one.too_slow and not any(one.errors.values()) for one in measured)
+    disturbed = len(measured) - kept - failed - slow
+    causes = {
+        f"in {slow} the device answered too slowly for enough operations in {MOST_SECONDS:g} s": slow > 0,
+        f"{disturbed} had no peace from other processes": disturbed > 0,
+        f"in {failed} operations failed": failed > 0,
+        "there was no time for more": len(measured) < _LEAST_FOR_A_BASELINE,
+    }
+    shown = ", ".join(cause for cause, is_one in causes.items() if is_one)
+    return (
+        f"not written: of {len(measured)} processes {kept} count, and a baseline needs {_LEAST_FOR_A_BASELINE}: {shown}"
+    )
+
+
+def _ratio(old: Baseline | None, made: Baseline, rule: Rule) -> tuple[float, list[str]]:
+    """The new ratio of medians; then in words how it differs from the old one, where they can be compared."""
+    before = made if old is None else old
+    between = _between(before, made.device)
+    median = decision.compare(before.processes, made.processes, rule, between=between, apart=True)[0]
+    assert median.before is not None  # noqa: S101 - there are enough processes
+    assert median.after is not None  # noqa: S101 - as above
+    assert median.difference is not None  # noqa: S101 - as above
+    was, ratio = median.before.value, median.after.value
+    if old is None:
+        return ratio, [f"ratio {ratio:.3f}"]
+    unlike = [*stored.another_operation(old, made.device, made.reference), *stored.another_host(old, made.host)]
+    if unlike:
+        return ratio, [f"ratio {ratio:.3f}; the old one, {was:.3f}, is no measure of it: {', '.join(unlike)}"]
+    noise = "" if median.significant else ", within the noise"
+    change = f"ratio {was:.3f} → {ratio:.3f}: {100 * median.difference.value:+.1f} %{noise}"
+    return ratio, [change, *_news(old, made.device)]
 
 
 def _judge_objectives(gate: _Gate) -> None:

@@ -5,6 +5,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -18,7 +19,7 @@ from sealpass.bench.qualification.document import SOFTWARE_NOTE, note_on_speed
 from sealpass.core import jwe
 from sealpass.core.algorithms import A256GCM, OAEP_BY_JWE_NAME
 from sealpass.core.encrypt import encrypt
-from sealpass.core.errors import ConfigError, UnsupportedAlgorithm
+from sealpass.core.errors import ConfigError, Error, UnsupportedAlgorithm
 from sealpass.core.jwe_profile import SEALPASS
 from sealpass.core.jwk import PublicJwk
 from sealpass.core.oaep import oaep_encrypt, oaep_padding
@@ -93,12 +94,28 @@ def reference_operation(
     if reference == SOFTWARE:
         yield _in_software(bits, alg)
         return
-    with open_key(KeyUri.parse(reference), force_login=force_login) as opened:
+    with naming("the reference"):
+        opened = open_key(KeyUri.parse(reference), force_login=force_login)
+    with opened:
         key = as_unwrapper(opened)
         if key.public_jwk.bits != bits:
-            raise ConfigError(f"the reference key has {key.public_jwk.bits} bits, and the key has {bits}")
+            raise ConfigError(
+                f"the reference key has {key.public_jwk.bits} bits, and the key has {bits}",
+                hint="a reference is a second key of the same size on the same device, made once and never changed",
+            )
         facts = {"kind": "device", "uri": key.uri.shown(), "key_id": key.key_id, "bits": bits}
         yield Described(_unwrapping(key, alg), facts)
+
+
+@contextmanager
+def naming(whose: str) -> Iterator[None]:
+    """Let what errors say begin with whose they are, where several keys are opened; class, code and hint stay."""
+    try:
+        yield
+    except Error as error:
+        named = copy(error)
+        named.args = (f"{whose}: {error}",)
+        raise named from None
 
 
 def _in_software(bits: int, alg: str) -> Described:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sealpass.bench.gate.decision import RELATIVE, Outcome
 from sealpass.bench.gate.document import BASELINE, WARNING
+from sealpass.bench.gate.figures import Figures
 from sealpass.bench.report.wording import probability
 
 NOTHING_CAN_BE_SAID = "~"
@@ -113,7 +114,11 @@ def side_lines(document: Document) -> list[str]:
 def _counted(processes: Sequence[Any], set_aside: int) -> str:
     count = len(processes)
     text = f"{count} process{'' if count == 1 else 'es'}"
-    return text + (f", {set_aside} of them set aside: too few undisturbed operations" if set_aside else "")
+    if not set_aside:
+        return text
+    is_slow = any(Figures.from_dict(one).too_slow for one in processes)
+    what = "operations of a slow device" if is_slow else "undisturbed operations"
+    return f"{text}, {set_aside} of them set aside: too few {what}"
 
 
 def headline(document: Document) -> str:

@@ -85,12 +85,15 @@ def measure(request: Request, command: Sequence[str] | None = None) -> Measured:
     except subprocess.TimeoutExpired:
         raise BackendUnavailable("the device did not answer a fresh process in time", retryable=True) from None
     except OSError as error:
-        raise ConfigError(f"cannot start {(command or worker_command())[0]}: {error.strerror}") from None
+        hint = "name the interpreter of an installation of sealpass, such as before/bin/python"
+        raise ConfigError(f"cannot start {(command or worker_command())[0]}: {error.strerror}", hint=hint) from None
     try:
         answer = json.loads(child.stdout)
     except ValueError:
-        # Its words may quote anything, so the last line of a traceback is told, and no value.
-        raise _broken(child.returncode, child.stderr) from None
+        answer = None
+    if not isinstance(answer, dict):
+        # Its words may quote anything, so none of them is told.
+        raise _broken(child.returncode, child.stderr)
     if "error" in answer:
         raise _error(answer["error"])
     if answer.get("protocol") != PROTOCOL:
@@ -117,5 +120,13 @@ def _broken(status: int, words: str) -> Error:
             "the interpreter has no sealpass with a gate", hint="install this version, or a later one, for it"
         )
     if status < 0:
-        return BackendUnavailable(f"the device's module ended a fresh process with signal {-status}", retryable=False)
-    return ConfigError(f"a fresh process ended with status {status} and no answer")
+        return BackendUnavailable(
+            f"the device's module ended a fresh process with signal {-status}",
+            retryable=False,
+            hint="a fault of the module, whatever the key: try its other versions with 'sealpass doctor URI'",
+        )
+    return ConfigError(
+        f"a fresh process ended with status {status} and no answer",
+        hint="'sealpass doctor URI' tries the key alone; of an interpreter after --python,"
+        " 'PYTHON -m sealpass --version' says whether it has a sealpass",
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 from sealpass.core.errors import ConfigError
 
 _MAX_NAME = 100
+_ELSEWHERE = "choose another place for it, or see to the permissions and the room there"
 
 
 def file_name(*parts: str) -> str:
@@ -23,9 +24,9 @@ def make_directory(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"cannot make the directory {directory}: {error.strerror}") from None
+        raise ConfigError(f"cannot make the directory {directory}: {error.strerror}", hint=_ELSEWHERE) from None
     if not os.access(directory, os.W_OK | os.X_OK):
-        raise ConfigError(f"cannot write into the directory {directory}")
+        raise ConfigError(f"cannot write into the directory {directory}", hint=_ELSEWHERE)
 
 
 def write_all(files: Mapping[Path, str]) -> None:
@@ -34,6 +35,7 @@ def write_all(files: Mapping[Path, str]) -> None:
     An interrupt leaves the files as they were.
     """
     written: dict[Path, Path] = {}
+    path: Path | None = None
     try:
         for path, text in files.items():
             partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
@@ -45,7 +47,7 @@ def write_all(files: Mapping[Path, str]) -> None:
         for path, partial in written.items():
             partial.replace(path)
     except OSError as error:
-        raise ConfigError(f"cannot write the report: {error.strerror}", hint="choose another --out") from None
+        raise ConfigError(f"cannot write {path}: {error.strerror}", hint=_ELSEWHERE) from None
     finally:
         for partial in written.values():
             partial.unlink(missing_ok=True)

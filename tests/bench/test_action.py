@@ -124,14 +124,14 @@ def stored(measured: Measured, folder: Path, *, ratio: float = 1.0, **host: Any)
     return str(path)
 
 
-SLOW, FAST = 10.0, 0.1
-"""Ratios of a baseline that no machine comes near to: it is about 1.2."""
+USUAL, FAST = 1.2, 0.1
+"""Ratios of a baseline: about that of every machine, within a wide noise floor; and one that none comes near to."""
 
 
 def test_a_key_that_is_not_slower_passes(runner: Runner, measured: Measured, software_uri: str) -> None:
     """Exit 0, no annotation; summary, outputs and all files are there."""
-    baseline = stored(measured, runner.folder, ratio=SLOW)
-    ended = runner.gate_in_peace(uri=software_uri, baseline=baseline)
+    baseline = stored(measured, runner.folder, ratio=USUAL)
+    ended = runner.gate_in_peace(uri=software_uri, baseline=baseline, arguments="--noise-floor\n50%")
     assert (ended.status, ended.outputs["verdict"], ended.outputs["exit-code"]) == (0, "pass", "0")
     assert ended.annotations("error") == ended.annotations("warning") == []
     assert ended.summary.startswith("### sealpass bench gate: PASS")
@@ -192,6 +192,14 @@ def test_an_end_without_a_word_is_told(runner: Runner, status: int, words: str) 
     ended = Fake(runner)(status, "", words)
     assert (ended.status, ended.outputs["verdict"]) == (status, "error")
     assert ended.annotations("error") == [f"sealpass ended with status {status}"]
+
+
+def test_a_pass_with_a_word_beside_it_is_a_warning(runner: Runner) -> None:
+    """A key that is faster than its baseline: the job is green, and somebody renews the file."""
+    ended = Fake(runner)(0, "table\n\nPASS: 9.0 % faster than the baseline: renew it\n")
+    assert (ended.status, ended.outputs["verdict"]) == (0, "pass")
+    assert ended.annotations("warning") == ["PASS: 9.0 %25 faster than the baseline: renew it"]
+    assert ended.annotations("error") == []
 
 
 def test_a_last_line_that_is_not_ended_hides_no_command_of_ours(runner: Runner) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from sealpass.bench.gate.compare import Asked, Contender
 from sealpass.bench.gate.figures import PROTOCOL
 from sealpass.bench.gate.operation import SOFTWARE
 from sealpass.bench.gate.spawn import Measured, Request
-from sealpass.core.errors import ConfigError
+from sealpass.core.errors import BackendUnavailable, ConfigError, KeyNotFound
 from tests.bench.gate.conftest import DEVICE, HOST, RATIO, REFERENCE
 from tests.bench.gate.conftest import gate_schema as gate_schema  # noqa: PLC0414 - a fixture, for this file too
 from tests.bench.gate.modelled import plain
@@ -213,6 +214,35 @@ def test_real_processes_of_two_interpreters(software_uri: str, monkeypatch: pyte
     assert started == [sys.executable] * 2
     assert all(side["label"].startswith(sys.executable) for side in document["sides"])
     assert document["stages"][0]["outcome"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("contender", "whose"),
+    [(Contender(A), "A: "), (Contender(B), "B: "), (Contender(B, "/opt/old/python"), "B (/opt/old/python): ")],
+    ids=["A", "B", "interpreter"],
+)
+def test_whose_error_it_is_is_told(contender: Contender, whose: str) -> None:
+    """Its class, with the exit status, and its hint stay."""
+    whole = Keys()
+
+    def take(taken: Contender, request: Request) -> Measured:
+        if taken == contender:
+            raise BackendUnavailable("the token is not there", retryable=True, hint="plug it in")
+        return whole(taken, request)
+
+    asked = replace(ASKED, b=contender) if contender.uri == B else ASKED
+    with pytest.raises(BackendUnavailable) as caught:
+        compare.run(asked, take=take)
+    assert str(caught.value) == f"{whose}the token is not there"
+    assert (caught.value.code, caught.value.hint, caught.value.retryable) == (
+        "backend-unavailable", "plug it in", True,
+    )  # fmt: skip
+
+
+def test_a_reference_that_does_not_open_is_named(software_uri: str, tmp_path: Path) -> None:
+    """It is opened beside a key, and the error is not the key's."""
+    with pytest.raises(KeyNotFound, match=r"^the reference: "):
+        spawn.measure(Request(software_uri, f"software:path={tmp_path}/none.pem", seconds=0.01, warm=0))
 
 
 def test_another_interpreter_is_not_lent_our_modules() -> None:

@@ -76,6 +76,28 @@ def test_what_is_wrong_on_the_command_line_is_2(command: Command, arguments: Seq
     assert command.asked == []
 
 
+@pytest.mark.parametrize("option", ["--out", *(f"--{form}" for form in export.FORMS)])
+def test_a_dash_is_no_file(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    """A file of that name is what nobody means; the words say what to do."""
+    monkeypatch.chdir(tmp_path)
+    status, _output, words = command(A, B, option, "-")
+    assert (status, command.asked) == (2, [])
+    assert f"'{option}'" in words
+    assert "--json" in words
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "whose"),
+    [(["no-uri", B], "A: "), ([A, "no-uri"], "B: "), ([A, B, "--reference", "no-uri"], "the ref")],
+)
+def test_which_uri_is_wrong_is_told(command: Command, arguments: Sequence[str], whose: str) -> None:
+    """Of three that look alike."""
+    status, _output, words = command(*arguments)
+    assert (status, command.asked) == (2, [])
+    assert f"error [config]: {whose}" in words
+
+
 def test_all_files_are_written(command: Command, tmp_path: Path) -> None:
     """Each into the place that was named, its directory made."""
     options = [option for form in export.FORMS for option in (f"--{form}", str(tmp_path / "new" / form))]

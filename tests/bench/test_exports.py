@@ -80,6 +80,32 @@ def test_a_baseline_that_was_not_compared_is_skipped() -> None:
     assert skipped.attrib["message"] == "not compared"
 
 
+def stale() -> dict[str, Any]:
+    """A gate whose baseline is slower than the key."""
+    found = example("passed")
+    found["stages"][1] |= {"outcome": "warning", "reasons": ["9.0 % faster than the baseline: renew it"]}
+    found["verdict"] |= {"reasons": ["9.0 % faster than the baseline: renew it"]}
+    return found
+
+
+def test_what_a_pass_rests_on_is_in_every_report() -> None:
+    """A warning stands beside the statistics that passed, as a check of its own that passed."""
+    reports = suite(stale())
+    assert any("renew it" in (case.findtext("system-out") or "") for case in reports.findall("testcase"))
+    assert not reports.findall("testcase/skipped")
+    assert "PASS: 9.0 % faster" in export.render(stale(), "markdown").splitlines()[0]
+    assert [value for _labels, value in exposition(stale())["sealpass_gate_warnings"]] == [1]
+    assert [value for _labels, value in exposition(example("passed"))["sealpass_gate_warnings"]] == [0]
+
+
+def test_prometheus_says_what_a_slowdown_is() -> None:
+    """Relative for ratios, and a difference of shares for slow operations."""
+    text = export.render(example("slower"), "prometheus")
+    (line,) = (line for line in text.splitlines() if line.startswith("# HELP sealpass_gate_slowdown "))
+    assert "median and mean: relative" in line
+    assert "tail: a difference of shares" in line
+
+
 def test_a_run_with_errors_fails_and_what_was_not_measured_is_skipped() -> None:
     """Throughput is no test."""
     cases = suite(document("run")).findall("testcase")
@@ -214,6 +240,23 @@ def test_markdown_of_a_run_shows_every_measurement() -> None:
     for one in document("run")["measurements"]:
         assert one["id"] in text
         assert one["reason"] is None or one["reason"] in text
+
+
+def test_markdown_of_a_run_says_which_times_it_shows_and_which_rates_were_not_kept() -> None:
+    """The latencies of its loops are not of one kind; of an overload, the figures and what to do."""
+    found = document("run")
+    lines = export.render(found, "markdown").splitlines()
+    said = [line for line in lines if line.startswith("- Latencies")]
+    assert len(said) == 1
+    assert "open loops are response times" in said[0]
+    assert "closed loops are service times" in said[0]
+    assert not any("asked for" in line for line in lines)
+    for one in found["measurements"]:
+        if one["load"]["kind"] == "open":
+            one["load"]["unstarted"] = one["load"]["intended"] // 2
+    (overload,) = (line for line in export.render(found, "markdown").splitlines() if "asked for" in line)
+    assert overload.startswith("- unwrap ")
+    assert "never started" in overload
 
 
 @pytest.mark.parametrize("form", export.FORMS)

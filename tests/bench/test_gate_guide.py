@@ -67,7 +67,7 @@ def test_all_commands_run_in_order(tmp_path: Path) -> None:
     """Down to the last one; each verdict is a pass."""
     lines = [line.removeprefix("$ ") for block in blocks("console") for line in block.splitlines()]
     run = [line for line in lines if not any(word in line for word in NO_NETWORK)]
-    assert len(run) == 10
+    assert len(run) == 11
     put = f"cp {ROOT}/docs/targets.toml bench/"
     ended = in_shell(tmp_path, "\n".join([*run[:3], put, *run[3:]]))
     assert ended.returncode == 0
@@ -123,6 +123,16 @@ def test_the_examples_in_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     printed: list[str] = []
     exec(export, {"print": printed.append})  # noqa: S102 - our own documentation
     assert "FAIL" in printed[0]
+
+
+def test_nothing_is_installed_from_an_index() -> None:
+    """There is none yet that has it: every line takes a checkout, or the URL of a repository."""
+    installs = re.findall(r"pip install (['\"])(.+?)\1", GUIDE)
+    assert len(installs) == GUIDE.count("pip install") == 5
+    for _quote, what in installs:
+        assert re.fullmatch(
+            r"(\.|\.\./before)\[[a-z0-9,]+\]|sealpass\[[a-z0-9,]+\] @ (git\+URL@COMMIT|\$SEALPASS_SOURCE)", what
+        )
 
 
 def test_the_guide_knows_every_exit_status_and_option() -> None:

@@ -129,6 +129,8 @@ def test_what_is_wrong_is_an_error_in_its_own_words(project: Project, tmp_path: 
     assert counts == {"error": 3}
     assert "[key-not-found]" in text
     assert "there is no baseline" in text
+    assert "hint: make one with 'sealpass keys create URI'" in text
+    assert "hint: make one on purpose: 'sealpass bench gate KEY" in text
     assert "During handling" not in text
     assert "pytest_plugin.py" not in text
 
@@ -173,6 +175,7 @@ def test_a_refused_pin_is_not_tried_again(project: Project) -> None:
         assert logins == 1
         assert counts == {"error": len(order) or 3}
         assert "not tried again" in text
+        assert "hint: check the PIN source by hand" in text
 
 
 def test_a_pin_is_not_tried_by_several_workers(project: Project) -> None:

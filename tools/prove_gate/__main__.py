@@ -4,7 +4,7 @@
 Usage: python -m tools.prove_gate [--runs 300] [--planted 60] [--minutes 90] [--table]
 Every run is a line in .state/proof/gate-2.jsonl; a later call goes on where this one ended (Ctrl-C, or --minutes), with
 the runs of the same rule. Prints counts with exact intervals as a Markdown table. Exit: 0 the goals are met, 1 not, or
-not yet.
+not yet (no run begins without a baseline, which is given up after five minutes).
 """
 
 import argparse
@@ -40,6 +40,8 @@ RUNS_PER_BASELINE = 35
 """A baseline's own error is in all runs against it; so there are many baselines, half of them without the neighbour."""
 MAX_ALARMS, LEAST_CAUGHT = 0.01, 0.95
 RULE = Rule()
+BASELINE_MINUTES = 5.0
+"""Of measuring for one baseline; twelve processes in peace take a quarter of a minute."""
 
 
 def constants(*modules: ModuleType) -> dict[str, float | dict[str, float]]:
@@ -85,10 +87,21 @@ def neighbour(*, wanted: bool) -> Iterator[None]:
             process.terminate()
 
 
+class NoBaselineError(Exception):
+    """No baseline could be measured in time; says why."""
+
+
 def new_baseline(uri: str) -> list[figures.Figures]:
-    """The processes of a fresh baseline."""
+    """The processes of a fresh baseline; raises NoBaselineError."""
     taken: list[figures.Figures] = []
-    while sum(one.counts for one in taken) < baseline.PROCESSES:
+    end = time.monotonic() + 60 * BASELINE_MINUTES
+    while (counted := sum(one.counts for one in taken)) < baseline.PROCESSES:
+        if time.monotonic() > end:
+            why = "answers too slowly" if any(one.too_slow for one in taken) else "is on a machine that is too busy"
+            raise NoBaselineError(
+                f"no baseline: in {BASELINE_MINUTES:g} minutes {counted} of {len(taken)} processes counted, and"
+                f" {baseline.PROCESSES} are needed; the token {why}. The next call goes on from here"
+            )
         taken.append(spawn.measure(spawn.Request(uri)).figures)
     return taken
 
@@ -198,6 +211,8 @@ def main() -> int:
             prove(wanted, time.monotonic() + 60 * arguments.minutes)
         except KeyboardInterrupt:
             print("interrupted; the next call goes on from here", file=sys.stderr)
+        except NoBaselineError as error:
+            print(error, file=sys.stderr)
     runs = read_log()
     print(table(runs))
     return 0 if met(runs, wanted) else 1

@@ -8,10 +8,16 @@ import click
 from sealpass.bench.gate import compare as comparing
 from sealpass.bench.gate.compare import Contender
 from sealpass.bench.gate.decision import Rule
-from sealpass.bench.gate.operation import SOFTWARE
+from sealpass.bench.gate.operation import SOFTWARE, naming
 from sealpass.cli.bench_gate import shown
 from sealpass.cli.command import Command
-from sealpass.cli.gate_options import Written, max_error_rate_option, noise_floor_option, written_options
+from sealpass.cli.gate_options import (
+    Written,
+    check_reference,
+    max_error_rate_option,
+    noise_floor_option,
+    written_options,
+)
 from sealpass.cli.options import force_login_option, json_option, not_empty
 from sealpass.cli.output import say, write_result
 from sealpass.core.uri import KeyUri
@@ -67,9 +73,10 @@ def compare(
     answer is clear, and never more than a minute: docs/gate.md.
     """
     a, b = _contenders(keys, pythons)
-    for uri in (a.uri, b.uri, reference):
-        if uri is not None and uri != SOFTWARE:
+    for whose, uri in (("A", a.uri), ("B", b.uri)):
+        with naming(whose):
             KeyUri.parse(uri)
+    check_reference(reference)
     written.prepare()
     rule = Rule() if noise_floor is None else replace(Rule(), noise_floor=noise_floor)
     asked = comparing.Asked(a, b, reference, force_login, rule, max_error_rate=max_error_rate)

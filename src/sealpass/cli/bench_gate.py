@@ -13,7 +13,14 @@ from sealpass.bench.gate.decision import Rule
 from sealpass.bench.gate.operation import SOFTWARE
 from sealpass.bench.gate.spawn import Request
 from sealpass.cli.command import Command
-from sealpass.cli.gate_options import Written, max_error_rate_option, noise_floor_option, written_options
+from sealpass.cli.gate_options import (
+    Written,
+    check_reference,
+    file_name,
+    max_error_rate_option,
+    noise_floor_option,
+    written_options,
+)
 from sealpass.cli.options import force_login_option, json_option, key_argument, not_empty
 from sealpass.cli.output import say, write_result
 from sealpass.cli.table import render
@@ -35,7 +42,7 @@ from sealpass.core.uri import KeyUri
     "--baseline",
     type=click.Path(dir_okay=False),
     required=True,
-    callback=not_empty,
+    callback=file_name,
     help="The figures to compare with: a small JSON file, meant to be committed.",
 )
 @click.option(
@@ -49,7 +56,7 @@ from sealpass.core.uri import KeyUri
     "--targets",
     "targets_file",
     type=click.Path(dir_okay=False),
-    callback=not_empty,
+    callback=file_name,
     help="Also hold the key against absolute targets: a TOML file.",
 )
 @click.option(
@@ -94,8 +101,7 @@ def gate(  # noqa: PLR0913 - click passes every option by name
     without --targets: docs/gate.md.
     """
     KeyUri.parse(uri)
-    if reference is not None and reference != SOFTWARE:
-        KeyUri.parse(reference)
+    check_reference(reference)
     if reason is not None and not reason.strip():
         raise ConfigError(
             "a baseline is not updated without a reason", hint="say why: --update-baseline 'new firmware'"

@@ -11,8 +11,10 @@ from typing import Any
 import click
 
 from sealpass.bench import export
+from sealpass.bench.gate.operation import SOFTWARE, naming
 from sealpass.bench.report import files
 from sealpass.cli.options import not_empty
+from sealpass.core.uri import KeyUri
 
 Command = Callable[..., Any]
 _MAX_NOISE_FLOOR = 0.5
@@ -23,6 +25,20 @@ _HELP = {
     "prometheus": "Write the figures in Prometheus' text format.",
     "pytest-benchmark": "Write the times as pytest-benchmark's JSON, for tools that keep a history.",
 }
+
+
+def file_name(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse empty text, and the dash that means a stream elsewhere: here it would be a file of that name."""
+    if value == "-":
+        raise click.BadParameter("it takes a path, and no '-'; --json prints the result itself on standard output")
+    return not_empty(context, parameter, value) if value is not None else None
+
+
+def check_reference(reference: str | None) -> None:
+    """See that a reference is SOFTWARE or a key URI; raises ConfigError."""
+    if reference is not None and reference != SOFTWARE:
+        with naming("the reference"):
+            KeyUri.parse(reference)
 
 
 def _number(value: str) -> float | None:
@@ -106,13 +122,13 @@ def written_options(name: str) -> Callable[[Command], Command]:
 
         for form in reversed(export.FORMS):
             path_type = click.Path(dir_okay=False)
-            option = click.option(f"--{form}", metavar="FILE", type=path_type, callback=not_empty, help=_HELP[form])
+            option = click.option(f"--{form}", metavar="FILE", type=path_type, callback=file_name, help=_HELP[form])
             gathered = option(gathered)
         return click.option(
             "--out",
             "directory",
             type=click.Path(file_okay=False),
-            callback=not_empty,
+            callback=file_name,
             help=f"Write the result as {name} into this directory.",
         )(gathered)
 

@@ -51,13 +51,13 @@ def a_baseline(**device: Any) -> Baseline:
 Take = Callable[[Request], Measured]
 
 
-def processes(slower: float = 0.0, *, host: dict[str, Any] = HOST, errors: dict[str, int] | None = None) -> Take:
+def processes(slower: float = 0.0, *, host: dict[str, Any] = HOST, **figures: Any) -> Take:
     """Fresh processes of a device that is slower by a part of itself."""
     spread = cycle((0.0, 0.003, -0.003))
 
     def take(_request: Request) -> Measured:
-        figures = plain(math.log(RATIO * (1 + slower)) + next(spread), errors=errors or {})
-        return Measured(figures, DEVICE, REFERENCE, host)
+        found = plain(math.log(RATIO * (1 + slower)) + next(spread), **figures)
+        return Measured(found, DEVICE, REFERENCE, host)
 
     return take
 

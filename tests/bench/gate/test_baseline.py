@@ -83,14 +83,48 @@ def test_what_is_no_baseline_is_refused(tmp_path: Path, edit: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "null", "\xff", "[" * 100_000, '{"schema": 1e400}', '{"schema": ' + "9" * 10_000 + "}"]
+    ("text", "what", "next_step"),
+    [
+        ("", "is empty", "restore it"),
+        (" \n", "is empty", "restore it"),
+        ('{"schema": "sealpass.baseline/1", "tool": {"na', "was cut off", "restore it"),
+        ("[" * 100_000, "cannot be read as JSON", "restore it"),
+        ("<<<<<<< HEAD\n{}\n=======\n", "holds the marks of a merge conflict", "resolve it"),
+        ("slack = 1.5\n", "is not JSON (line 1, column 1)", "--baseline names"),
+        ("\xff", "cannot be read as JSON", "restore it"),
+        ('{"schema": ' + "9" * 10_000 + "}", "cannot be read as JSON", "restore it"),
+        ("[" + " " * 1_000_000 + "]", "is larger than any baseline", "--baseline names"),
+        ("[]", "is JSON of another kind", "--baseline names"),
+        ("null", "is JSON of another kind", "--baseline names"),
+        ('{"schema": ["sealpass.gate/1"], "kind": {}}', "is JSON of another kind", "--baseline names"),
+        ('{"schema": 1e400}', "is JSON of another kind", "--baseline names"),
+        ('{"schema": "sealpass.run/1"}', "is a result of 'sealpass bench run'", "--baseline names"),
+        ('{"schema": "sealpass.gate/1", "kind": "gate"}', "is a result of 'sealpass bench gate'", "--baseline names"),
+        ('{"schema": "sealpass.gate/1", "kind": "compare"}', "is a result of 'sealpass bench compare'", "--out"),
+        ('{"schema": "sealpass.qualification/1"}', "is a result of 'sealpass qualify'", "--baseline names"),
+        ('{"schema": "sealpass.baseline/2"}', "was written by a later sealpass", "upgrade sealpass"),
+    ],
+    ids=lambda part: part[:40],
 )
-def test_what_is_no_json_document_is_refused(tmp_path: Path, text: str) -> None:
-    """However deep or long it is."""
+def test_what_is_no_baseline_is_named(tmp_path: Path, text: str, what: str, next_step: str) -> None:
+    """Each with the next step; no value of the file is repeated, however deep or long it is."""
     path = tmp_path / "baseline.json"
     path.write_text(text, encoding="latin-1")
-    with pytest.raises(ConfigError, match=r"is not a sealpass\.baseline/1 file"):
+    with pytest.raises(ConfigError) as caught:
         baseline.load(path)
+    assert what in str(caught.value)
+    assert next_step in caught.value.hint
+    assert len(f"{caught.value}{caught.value.hint}".replace(str(path), "")) < 250
+
+
+def test_a_baseline_that_was_cut_off_is_called_so(tmp_path: Path) -> None:
+    """Wherever it ends."""
+    path = tmp_path / "baseline.json"
+    text = json.dumps(a_baseline().to_dict(), indent=2)
+    for end in range(1, len(text), 41):
+        path.write_text(text[:end])
+        with pytest.raises(ConfigError, match="was cut off"):
+            baseline.load(path)
 
 
 def test_where_a_baseline_is_wrong_is_told(tmp_path: Path) -> None:

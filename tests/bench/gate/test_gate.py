@@ -2,6 +2,7 @@
 """The order of the gate: right answers first, then the baseline, then targets; and what is written when."""
 
 import json
+import sys
 import time
 from itertools import cycle
 from pathlib import Path
@@ -15,7 +16,7 @@ from sealpass.bench.gate.document import verdict as verdict_of
 from sealpass.bench.gate.gate import Asked, run
 from sealpass.bench.gate.spawn import Measured, Request
 from sealpass.bench.gate.targets import Target, Targets
-from sealpass.core.errors import BackendUnavailable, ConfigError
+from sealpass.core.errors import BackendUnavailable, ConfigError, MissingDependency
 from tests.bench.gate.conftest import HOST, Take, a_baseline, processes
 
 
@@ -46,6 +47,39 @@ def test_a_key_against_its_baseline(path: Path, gate_schema: dict[str, Any], slo
     assert stages(document) == {"correctness": "pass", "baseline": verdict}
     assert (document["verdict"]["reasons"] == []) is (verdict == "pass")
     assert [side["name"] for side in document["sides"]] == ["baseline", "now"]
+
+
+@pytest.mark.parametrize(
+    ("faster", "excess", "told"),
+    [
+        (0.09, 0.01, "8.9 % faster than the baseline (6.7 to 11.1 %): renew it"),
+        (0.0, -0.09, " % faster in the mean than the baseline ("),
+        (0.02, 0.01, None),
+    ],
+    ids=["median", "mean", "within the floor"],
+)
+def test_a_stale_baseline_is_a_warning(
+    path: Path, gate_schema: dict[str, Any], faster: float, excess: float, told: str | None
+) -> None:
+    """A key that got faster leaves room for a slowdown that would pass: exit status 0, and how to renew it."""
+    document = run(asked(path), take=processes(-faster, excess=excess))
+    Draft202012Validator(gate_schema).validate(document)
+    assert document["verdict"]["exit_code"] == 0
+    if told is None:
+        assert (stages(document)["baseline"], document["verdict"]["reasons"]) == ("pass", [])
+        return
+    assert stages(document)["baseline"] == "warning"
+    (reason,) = document["verdict"]["reasons"]
+    assert told in reason
+    assert "--update-baseline REASON" in reason
+    assert rows.headline(document) == f"PASS: {reason}"
+
+
+def test_a_slow_tail_is_not_excused_by_a_faster_median(path: Path) -> None:
+    """Nobody is told to renew the baseline of a key that fails."""
+    document = run(asked(path), take=processes(-0.09, slow=40))
+    assert stages(document)["baseline"] == "fail"
+    assert not any("renew" in reason for reason in document["verdict"]["reasons"])
 
 
 def test_a_wrong_answer_fails_before_anything_is_compared(path: Path, gate_schema: dict[str, Any]) -> None:
@@ -211,6 +245,76 @@ def test_a_baseline_is_written_for_a_reason(tmp_path: Path, gate_schema: dict[st
     assert run(asked(path), take=processes())["verdict"]["verdict"] == "pass"
 
 
+def written(document: dict[str, Any]) -> list[str]:
+    """What is told of a baseline that was written."""
+    (stage,) = (stage for stage in document["stages"] if stage["id"] == "baseline")
+    assert (stage["title"], stage["outcome"]) == ("baseline written", "pass")
+    assert document["verdict"] == {"verdict": "pass", "exit_code": 0, "reasons": []}
+    return list(stage["reasons"])
+
+
+def test_what_is_written_is_told_with_its_ratio(tmp_path: Path) -> None:
+    """And where there was a baseline before, by how much it changed."""
+    path = tmp_path / "new.json"
+    assert written(run(asked(path, reason="first"), take=processes())) == [f"{path}: first", "ratio 2.200"]
+    (_, told) = written(run(asked(path, reason="slower"), take=processes(0.06)))
+    assert told == "ratio 2.200 → 2.332: +6.0 %"
+    (_, told) = written(run(asked(path, reason="again"), take=processes(0.07)))
+    assert told == "ratio 2.332 → 2.354: +0.9 %, within the noise"  # of two days
+
+
+@pytest.mark.parametrize(
+    ("device", "host", "why"),
+    [({"bits": 4096}, HOST, "bits of the key was 4096"), ({}, HOST | {"cpu": "x"}, "cpu was made up and is x")],
+    ids=["key", "host"],
+)
+def test_a_baseline_of_something_else_has_no_change(
+    tmp_path: Path, device: dict[str, Any], host: dict[str, Any], why: str
+) -> None:
+    """Between two machines, or two operations, a per cent says nothing."""
+    a_baseline(**device).save(tmp_path / "baseline.json")
+    (_, told) = written(run(asked(tmp_path / "baseline.json", reason="new"), take=processes(0.06, host=host)))
+    assert told.startswith("ratio 2.332; the old one, 2.200, is no measure of it: ")
+    assert why in told
+    assert "+" not in told
+
+
+def test_another_key_is_told_beside_the_change(tmp_path: Path) -> None:
+    """It may be all of it."""
+    a_baseline(key_id="old").save(tmp_path / "baseline.json")
+    (_, told, news) = written(run(asked(tmp_path / "baseline.json", reason="new"), take=processes(0.06)))
+    assert told == "ratio 2.200 → 2.332: +6.0 %"
+    assert news.startswith("the key is another one")
+
+
+@pytest.mark.parametrize(
+    ("figures", "why"),
+    [
+        ({"pairs": 6, "warm": 6}, "0 count, and a baseline needs 8: in 1 the device answered too slowly for"),
+        ({"warm": 1}, "0 count, and a baseline needs 8: 1 had no peace from other processes, "),
+        ({"errors": {"backend-unavailable": 1}}, "0 count, and a baseline needs 8: in 1 operations failed, "),
+        ({}, "1 count, and a baseline needs 8: there was no time for more"),
+    ],
+    ids=["slow", "busy", "errors", "time"],
+)
+def test_why_no_baseline_is_written_is_the_real_reason(path: Path, figures: dict[str, Any], why: str) -> None:
+    """A slow device is no busy host."""
+    take = processes(**figures)
+    document = run(asked(path, reason="why not", max_error_rate=0.1, budget=0.0), take=take)
+    (stage,) = (stage for stage in document["stages"] if stage["id"] == "baseline")
+    (reason,) = stage["reasons"]
+    assert reason.startswith(f"not written: of 1 processes {why}")
+    assert stage["outcome"] == "inconclusive"
+
+
+def test_a_slow_device_is_not_called_a_busy_host_in_the_table(path: Path) -> None:
+    """In the line of its side, as in the reason."""
+    takes = processes(pairs=6, warm=6), processes(warm=1)
+    slow, busy = (rows.side_lines(run(asked(path, reason="x", budget=0.0), take=take))[0] for take in takes)
+    assert slow.endswith("set aside: too few operations of a slow device")
+    assert busy.endswith("set aside: too few undisturbed operations")
+
+
 def test_no_baseline_is_made_of_wrong_answers(path: Path) -> None:
     """The old one stays as it is."""
     before = path.read_bytes()
@@ -260,6 +364,20 @@ def test_where_a_baseline_goes_is_seen_to_before_anything_is_measured(tmp_path: 
         run(asked(tmp_path / "file" / "b.json", reason="first"), take=never)
     with pytest.raises(ConfigError, match="no table for pkcs11"):
         run(asked(tmp_path / "c.json", reason="first", targets=Targets(1.5, {})), take=never)
+
+
+def test_targets_want_their_extra_before_anything_is_measured(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their load is kept in histograms; a gate without targets needs none."""
+
+    def never(_request: Request) -> Any:
+        raise AssertionError
+
+    monkeypatch.setitem(sys.modules, "hdrh.histogram", None)
+    targets = Targets(1.5, {"default": Target("default", 100.0, 50.0)})
+    with pytest.raises(MissingDependency) as caught:
+        run(asked(path, targets=targets), take=never)
+    assert caught.value.extra == "bench"
+    assert run(asked(path), take=processes())["verdict"]["exit_code"] == 0
 
 
 def test_no_baseline_is_made_on_a_host_that_is_too_busy(path: Path) -> None:

@@ -84,13 +84,20 @@ def test_what_is_asked_for_arrives(command: Command, tmp_path: Path) -> None:
         [KEY, "--baseline", "b.json", "--max-error-rate", "50%"],
         [KEY, "--baseline", "b.json", "--max-error-rate", "nan"],
         [KEY, "--baseline", "b.json", "--targets", "none.toml"],
+        [KEY, "--baseline", "-"],
+        [KEY, "--baseline", "b.json", "--out", "-"],
+        [KEY, "--baseline", "b.json", "--junit", "-"],
         ["no-uri", "--baseline", "b.json"],
     ],
 )
-def test_what_is_wrong_on_the_command_line_is_2(command: Command, arguments: Sequence[str]) -> None:
-    """Nothing is measured."""
+def test_what_is_wrong_on_the_command_line_is_2(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: Sequence[str]
+) -> None:
+    """Nothing is measured, and nothing is written."""
+    monkeypatch.chdir(tmp_path)
     assert command(*arguments)[0] == 2
     assert command.asked == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_baseline_is_2_and_says_how_to_make_one(

@@ -2,14 +2,16 @@
 """The proof's own arithmetic: exact intervals, planted effects, the table, and going on where it ended."""
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sealpass.bench.gate import decision
+from sealpass.bench.gate import decision, spawn
 from sealpass.bench.gate.operation import Timed
+from tests.bench.gate.conftest import processes
 from tools.prove_gate import __main__ as proof
 from tools.prove_gate import planted
 from tools.prove_gate.exact import interval
@@ -84,6 +86,45 @@ def test_another_constant_is_another_rule(monkeypatch: pytest.MonkeyPatch) -> No
     assert "decision.TITLES" not in before
     monkeypatch.setattr(decision, "_STRAY_SDS", 99.0)
     assert proof.constants(decision) != before
+
+
+@pytest.mark.parametrize(
+    ("figures", "why"), [({"warm": 1}, "busy"), ({"pairs": 6, "warm": 6}, "too slowly")], ids=["busy", "slow"]
+)
+def test_a_baseline_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch, figures: dict[str, Any], why: str) -> None:
+    """With the reason, where no process counts."""
+    now = 0.0
+
+    def measure(_request: spawn.Request) -> Any:
+        nonlocal now
+        now += 10.0
+        return processes(**figures)(_request)
+
+    monkeypatch.setattr(spawn, "measure", measure)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with pytest.raises(proof.NoBaselineError, match=why):
+        proof.new_baseline("software:path=x")
+    assert now == 60 * proof.BASELINE_MINUTES + 10
+
+
+def test_a_proof_without_a_baseline_ends_with_a_word(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 1, and the table of what there is."""
+
+    def give_up(_uri: str) -> Any:
+        raise proof.NoBaselineError("no peace")
+
+    monkeypatch.setattr(proof, "STATE", tmp_path)
+    monkeypatch.setattr(proof, "LOG", tmp_path / "gate.jsonl")
+    monkeypatch.setattr(proof, "token", lambda: "software:path=x")
+    monkeypatch.setattr(proof, "new_baseline", give_up)
+    monkeypatch.setattr(sys, "argv", ["prove_gate"])
+    monkeypatch.chdir(tmp_path)
+    assert proof.main() == 1
+    printed = capsys.readouterr()
+    assert "no peace" in printed.err
+    assert printed.out.startswith("| planted |")
 
 
 def test_only_runs_of_this_rule_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

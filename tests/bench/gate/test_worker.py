@@ -285,8 +285,25 @@ def test_a_process_that_hangs_is_given_up() -> None:
 
 def test_an_interpreter_that_is_not_there() -> None:
     """The A/B of two installs names them on the command line."""
-    with pytest.raises(ConfigError, match="cannot start"):
+    with pytest.raises(ConfigError, match="cannot start") as caught:
         spawn.measure(spawn.Request("software:path=x"), spawn.worker_command("/nowhere/python"))
+    assert "before/bin/python" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("program", "message", "hint"),
+    [
+        ("raise SystemExit(7)", "status 7 and no answer", "'sealpass doctor URI' tries the key alone"),
+        ("print([])", "status 0 and no answer", "'PYTHON -m sealpass --version'"),
+        ("import os; os.kill(os.getpid(), 11)", "signal 11", "a fault of the module"),
+        ("import sealpass_of_old", "no sealpass with a gate", "install this version"),
+    ],
+)
+def test_a_process_that_breaks_has_a_next_step_of_its_own(program: str, message: str, hint: str) -> None:
+    """What an error of its class says elsewhere, of a URI or of a device that is away, would mislead."""
+    with pytest.raises((ConfigError, BackendUnavailable), match=message) as caught:
+        spawn.measure(spawn.Request("software:path=x"), [sys.executable, "-c", program])
+    assert hint in caught.value.hint
 
 
 def test_software_is_no_measure_of_a_device_of_its_own(software_key: Unwrapper) -> None:
