@@ -190,7 +190,7 @@ def speed(stage: str, comparisons: Sequence[Comparison]) -> Stage:
     """What the rule says of the statistics, in words; of one that passed, what limits it."""
     outcome = overall([one.outcome for one in comparisons])
     reasons = [
-        one.reason or _slower(one)
+        one.reason or _slower(one, "A" if stage == COMPARISON else "before")
         for one in comparisons
         if one.outcome is outcome and (one.reason is not None or outcome is not Outcome.PASS)
     ]
@@ -212,13 +212,13 @@ def faster(comparisons: Sequence[Comparison]) -> list[str]:
     return []
 
 
-def _slower(comparison: Comparison) -> str:
+def _slower(comparison: Comparison, than: str) -> str:
     difference, visible = comparison.difference, comparison.visible
     assert difference is not None  # noqa: S101 - there is one where the outcome is a failure
     assert visible is not None  # noqa: S101 - as above
     if comparison.id != TAIL:
         return (
-            f"{100 * difference.value:.1f} % slower {'in the mean ' if comparison.id == MEAN else ''}than before "
+            f"{100 * difference.value:.1f} % slower {'in the mean ' if comparison.id == MEAN else ''}than {than} "
             f"({100 * difference.low:.1f} to {100 * difference.high:.1f} %; floor {100 * comparison.floor:g} %)"
         )
     return (

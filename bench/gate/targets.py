@@ -19,6 +19,7 @@ DEFAULT_SLACK = 1.5
 OTHERS = "default"
 """The table for backends without one of their own."""
 _BACKENDS = ("pkcs11", "awskms", "keystore", "software", OTHERS)
+_EXAMPLE = "a table a backend: [pkcs11], logins-per-second = 100, p99-ms = 50; docs/targets.toml is an example"
 _NAMES = ("logins-per-second", "p99-ms", "minimum-per-second", "threads", "seconds")
 
 
@@ -57,15 +58,16 @@ def load(path: Path) -> Targets:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"there is no file {path}", hint="docs/gate.md shows one") from None
+        raise ConfigError(f"there is no targets file {path}", hint=_EXAMPLE) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigError(f"cannot read the targets {path}: {reason}") from None
+        raise ConfigError(f"cannot read the targets {path}: {reason}", hint=_EXAMPLE) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from None
+        raise ConfigError(f"the targets {path} are not TOML: {error}", hint=_EXAMPLE) from None
     slack = _number(document.pop("slack", DEFAULT_SLACK), "slack")
     if slack < 1:
-        raise ConfigError("slack is 1 or more: 1.5 lets a limit be missed by a half")
+        hint = f"slack = {DEFAULT_SLACK} lets a limit be missed by a half"
+        raise ConfigError("targets: slack is 1 or more", hint=hint)
     unknown = [name for name, table in document.items() if name not in _BACKENDS or not isinstance(table, dict)]
     if unknown or not document:
         raise ConfigError(
@@ -82,10 +84,10 @@ def _target(backend: str, table: Mapping[str, Any]) -> Target:
     found = {name: _number(value, f"[{backend}] {name}") for name, value in table.items()}
     for name in ("logins-per-second", "p99-ms"):
         if name not in found:
-            raise ConfigError(f"targets: [{backend}] has no {name}")
+            raise ConfigError(f"targets: [{backend}] has no {name}", hint=_EXAMPLE)
     threads = found.get("threads", 4)
     if threads != int(threads):
-        raise ConfigError(f"targets: [{backend}] threads is a whole number")
+        raise ConfigError(f"targets: [{backend}] threads is a whole number", hint=_EXAMPLE)
     return Target(
         backend,
         found["logins-per-second"],
@@ -98,5 +100,5 @@ def _target(backend: str, table: Mapping[str, Any]) -> Target:
 
 def _number(value: object, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ConfigError(f"targets: {name} is a number above 0")
+        raise ConfigError(f"targets: {name} is a number above 0", hint=_EXAMPLE)
     return float(value)

@@ -95,6 +95,12 @@ def test_only_a_clear_slowdown_of_b_fails(keys: Keys, status: int) -> None:
     assert compare.run(ASKED, take=keys)["verdict"]["exit_code"] == status
 
 
+def test_what_b_is_slower_than_has_a_name() -> None:
+    """There is no before: both are of now."""
+    (reason, *_) = compare.run(ASKED, take=Keys(slower=0.1))["verdict"]["reasons"]
+    assert reason.startswith("10.0 % slower than A (")
+
+
 def test_a_wrong_answer_ends_it() -> None:
     """Nothing is said of the speed, whatever it was."""
     document = compare.run(ASKED, take=Keys(slower=-0.5, errors={"wrong-result": 1}))

@@ -63,11 +63,18 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, text: str, named: str)
         load(tmp_path, text)
 
 
+def test_an_error_shows_what_a_file_looks_like(tmp_path: Path) -> None:
+    """Whoever installed a package has no docs at hand."""
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path, "[pkcs11]")
+    assert "[pkcs11], logins-per-second = 100, p99-ms = 50" in raised.value.hint
+
+
 def test_a_backend_without_a_table_is_an_error(tmp_path: Path) -> None:
     """And so is a file that is not there."""
     with pytest.raises(ConfigError, match="awskms"):
         load(tmp_path, "[pkcs11]\nlogins-per-second = 1\np99-ms = 1").of("awskms")
-    with pytest.raises(ConfigError, match="no file"):
+    with pytest.raises(ConfigError, match="no targets file"):
         targets.load(tmp_path / "none.toml")
 
 
