@@ -31,7 +31,7 @@ run-kms: set-up ## qualify a key in an emulator of AWS KMS, under two profiles; 
 bench: set-up ## measure beside the bare calls and the peers; tables for docs/performance.md
 	@$(IN_VENV) tools.speed_tables
 
-proof: set-up ## planted effects in real time: rotations killed (1 min), soft tokens kept busy (15 min), the gate (90 min)
+proof: set-up ## planted effects in real time: rotations killed (1 min), soft tokens kept busy (15 min), the gate (45 to 60 min, resumable)
 	@$(IN_VENV) tools.rotation_proof
 	@$(VENV)/bin/python tools/soak
 	@$(IN_VENV) tools.prove_gate

@@ -112,7 +112,7 @@ def sealpass_device(request: pytest.FixtureRequest) -> Iterator[Key]:
 
 @pytest.fixture(scope="session")
 def sealpass_gate(request: pytest.FixtureRequest) -> GateResult:
-    """The result of one speed gate on the key of --sealpass-uri, against --sealpass-baseline: takes 7 to 60 seconds."""
+    """The result of one speed gate on the key of --sealpass-uri, against --sealpass-baseline: takes 6 to 60 seconds."""
     config = request.config
     uri, baseline = _option(config, "--sealpass-uri"), _option(config, "--sealpass-baseline")
     if hasattr(config, "workerinput"):

@@ -23,14 +23,14 @@ def render(document: Document, form: str) -> str:
     """The document in one of FORMS, with a newline at its end; raises ConfigError for another kind of document."""
     if document.get("schema") not in (GATE, RUN):
         raise ConfigError(f"only {GATE} and {RUN} documents can be exported, and not {document.get('schema')}")
-    text: str = importlib.import_module(FORMS[form]).render(_printable(document))
+    text: str = importlib.import_module(FORMS[form]).render(printable_texts(document))
     return text
 
 
-def _printable(value: Any) -> Any:
-    """The same without control characters: some texts are labels from devices."""
+def printable_texts(value: Any) -> Any:
+    """The same without control characters or bytes that are no text: some are labels from devices, or file names."""
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, Mapping):
-        return {name: _printable(member) for name, member in value.items()}
-    return [_printable(member) for member in value] if isinstance(value, Sequence) else value
+        return {name: printable_texts(member) for name, member in value.items()}
+    return [printable_texts(member) for member in value] if isinstance(value, Sequence) else value

@@ -5,6 +5,7 @@ Schema: bench/schemas/baseline-1.json. It is written on purpose only, with a rea
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 from sealpass import __version__
 from sealpass.bench.gate import shape
 from sealpass.bench.gate.decision import MIN_PROCESSES
-from sealpass.bench.gate.figures import Figures
+from sealpass.bench.gate.figures import MIN_WARM_LONG, MOST_SECONDS, Figures
 from sealpass.bench.report.files import write_all
 from sealpass.core.errors import ConfigError
 
@@ -30,8 +31,13 @@ _RESULTS = {"sealpass.run/1": "bench run", "sealpass.qualification/1": "qualify"
 PROCESSES = 12
 """How many count in a new one: its own error is in every later comparison."""
 _MAX_BYTES = 1_000_000
-_MOST_LOG_RATIO = 20.0
-"""500 million times as long as the reference, or as short: no device."""
+_MOST_LOG_RATIO = 12.0
+"""160 thousand times as long as the reference, or as short: no device."""
+_LOG_RATIO_ERROR = 1e-3
+"""What rounding leaves between the logarithm and the medians, which are whole nanoseconds."""
+_LONGEST_PAIR_NS = 4e9 * MOST_SECONDS / MIN_WARM_LONG
+"""Of both medians together. Six of a dozen operations take their median or longer, and all but the last fit into the
+time of a process: so a third of this is the most that is measured."""
 _HOST = ("cpu", "cores", "machine", "system", "cryptography", "openssl")
 """What makes hosts unlike: the processor, and the library that does the reference operation."""
 _MODULE = ("module", "library manufacturer", "library version", "token model", "token firmware")
@@ -107,13 +113,15 @@ def _parsed(path: Path, content: bytes) -> Any:
         raise ConfigError(f"the baseline {path} holds the marks of a merge conflict", hint=hint)
     try:
         document = json.loads(content)
+        json.dumps(document, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
         text = error.doc.rstrip()
         if text.startswith("{") and (error.pos >= len(text) or not text.endswith("}")):
             raise ConfigError(f"the baseline {path} was cut off: its JSON has no end", hint=_MAKE_AGAIN) from None
         where = f"line {error.lineno}, column {error.colno}"
         raise ConfigError(f"{path} is not JSON ({where}), and so no baseline", hint=_ANOTHER_FILE) from None
-    except (ValueError, RecursionError):  # not UTF-8, a number without end, a thousand lists inside each other
+    except (ValueError, RecursionError):
+        # Not UTF-8, half a character, a number without end, a thousand lists inside each other.
         raise ConfigError(f"the baseline {path} cannot be read as JSON", hint=_MAKE_AGAIN) from None
     members = document if isinstance(document, dict) else {}
     if members.get("schema") == SCHEMA:
@@ -132,10 +140,13 @@ def _adds_up(figures: Figures) -> bool:
     """Whether figures can be of one process."""
     if not 0 <= figures.slow <= figures.witnessed <= figures.pairs or not 0 <= figures.warm <= figures.pairs:
         return False
-    if figures.log_ratio is None or not figures.device_median_ns or not figures.reference_median_ns:
+    device, reference = figures.device_median_ns, figures.reference_median_ns
+    if figures.log_ratio is None or not device or not reference:
         return not figures.counts
-    medians = (figures.device_median_ns, figures.reference_median_ns)
-    return min(medians) > 0 and abs(figures.log_ratio) <= _MOST_LOG_RATIO
+    if min(device, reference) < 0 or device + reference > _LONGEST_PAIR_NS:
+        return False
+    ratio = math.log(device / reference)
+    return abs(ratio) <= _MOST_LOG_RATIO and abs(figures.log_ratio - ratio) < _LOG_RATIO_ERROR
 
 
 def updated(old: Baseline | None, measured: Baseline, reason: str, ratio: float) -> Baseline:

@@ -18,6 +18,7 @@ from sealpass.bench.gate.figures import Figures
 from sealpass.bench.gate.operation import SOFTWARE, naming
 from sealpass.bench.gate.rounds import BUDGET_SECONDS
 from sealpass.bench.gate.spawn import Measured, Request, measure, worker_command
+from sealpass.bench.report.outline import printable
 from sealpass.core.errors import ConfigError
 
 SECONDS = 0.4
@@ -104,7 +105,7 @@ class _Turns:
     def side(self, started: str) -> Side:
         """What was measured, for the result file."""
         first, python = self.measured[0], self.contender.python
-        label = str(first.device["uri"]) if python is None else f"{python} (sealpass {first.version})"
+        label = str(first.device["uri"]) if python is None else printable(f"{python} (sealpass {first.version})")
         return Side.of(self.name, label, self.measured, started)
 
 

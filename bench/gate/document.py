@@ -166,14 +166,23 @@ def correctness(sides: Sequence[Side], max_error_rate: float = 0.0) -> Stage:
         if not errors.total():
             continue
         operations = right + errors.total()
-        wrong = sum(count for code, count in errors.items() if _is_wrong(code))
-        failed |= bool(wrong) or errors.total() > max_error_rate * operations
-        shown = ", ".join(f"{count} x {code}" for code, count in sorted(errors.items()))
+        failed |= are_too_many(errors, operations, max_error_rate)
         whose = f"{side.name}: " if len(sides) > 1 else ""
-        reasons.append(f"{whose}of {operations} operations failed: {shown}")
+        reasons.append(f"{whose}{failures(errors, operations)}")
     if failed:
         return Stage(CORRECTNESS, Outcome.FAIL, tuple(reasons))
     return Stage(CORRECTNESS, Outcome.PASS, (f"{compared} plaintexts compared", *reasons))
+
+
+def are_too_many(errors: Mapping[str, int], operations: int, max_error_rate: float) -> bool:
+    """Whether operations fail with these errors: more than this share of all, or a single wrong answer."""
+    wrong = any(count and _is_wrong(code) for code, count in errors.items())
+    return wrong or sum(errors.values()) > max_error_rate * operations
+
+
+def failures(errors: Mapping[str, int], operations: int) -> str:
+    """Errors in words."""
+    return f"of {operations} operations failed: " + ", ".join(f"{n} x {code}" for code, n in sorted(errors.items()))
 
 
 def _is_wrong(code: str) -> bool:

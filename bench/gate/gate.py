@@ -22,6 +22,7 @@ from sealpass.bench.gate.rounds import BUDGET_SECONDS
 from sealpass.bench.gate.spawn import Measured, Request, measure
 from sealpass.bench.gate.targets import Targets
 from sealpass.bench.report.files import make_directory
+from sealpass.bench.report.outline import printable
 from sealpass.core.uri import KeyUri
 
 _LEAST_FOR_A_BASELINE = 8
@@ -97,8 +98,8 @@ def run(asked: Asked, told: Told = _nobody, *, take: Callable[[Request], Measure
     found = Findings("gate", asked.rule, budget=asked.budget, max_error_rate=asked.max_error_rate)
     found.settings = {
         "on_mismatch": "fail" if asked.fail_on_mismatch else "warn",
-        "baseline": str(asked.baseline),
-        "targets": asked.targets_file,
+        "baseline": printable(asked.baseline),
+        "targets": None if asked.targets_file is None else printable(asked.targets_file),
         "slack": None if asked.targets is None else asked.targets.slack,
     }
     if asked.targets is not None:
@@ -128,7 +129,7 @@ def _compare(gate: _Gate, old: Baseline) -> None:
     gate.told("measuring fresh processes in turn with the reference")
     first = gate.one()
     device, reference, host = gate.measured[0].device, gate.measured[0].reference, gate.measured[0].host
-    before = Side("baseline", str(asked.baseline), old.processes, old.taken, old.device, old.reference, old.host)
+    before = Side("baseline", printable(asked.baseline), old.processes, old.taken, old.device, old.reference, old.host)
     mismatch = _mismatch(
         stored.another_operation(old, device, reference), stored.another_host(old, host), fail=asked.fail_on_mismatch
     )
@@ -215,7 +216,7 @@ def _written(gate: _Gate, old: Baseline | None, reason: str, processes: list[Fig
     made = Baseline(document.moment(found.started), first.device, first.reference, first.host, processes, history=())
     ratio, told = _ratio(old, made, asked.rule)
     stored.updated(old, made, reason, ratio).save(asked.baseline)
-    return stage(Outcome.PASS, f"{asked.baseline}: {reason}", *told)
+    return stage(Outcome.PASS, f"{printable(asked.baseline)}: {reason}", *told)
 
 
 def _too_few(measured: Sequence[Figures], kept: int) -> str:
@@ -265,5 +266,7 @@ def _judge_objectives(gate: _Gate) -> None:
         found.stages.append(Stage(document.OBJECTIVES, document.NOT_DONE, ("a wrong answer has no speed",)))
         return
     gate.told("measuring against the targets")
-    found.objectives = objectives.measure(gate.asked.request.uri, targets, gate.measured[0].device)
+    found.objectives = objectives.measure(
+        gate.asked.request.uri, targets, gate.measured[0].device, gate.asked.max_error_rate
+    )
     found.stages.append(objectives.stage(found.objectives))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A gate document as rows for people, in the form of benchstat: ~ where nothing can be said. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sealpass.bench.gate.decision import RELATIVE, Outcome
@@ -30,14 +30,13 @@ def comparison_rows(document: Document) -> list[list[str]]:
 
 def comparison_row(comparison: Mapping[str, Any]) -> list[str]:
     """The row of one statistic."""
-    p_value, visible = comparison["p_value"], comparison["visible"]
     return [
         comparison["title"],
         _side(comparison, "before"),
         _side(comparison, "after"),
         change(comparison),
-        probability(p_value),
-        _NOT_MEASURED if visible is None else f"+{_size(comparison, visible)}",
+        probability(comparison["p_value"]),
+        visible(comparison),
         comparison["outcome"],
     ]
 
@@ -48,6 +47,12 @@ def change(comparison: Mapping[str, Any]) -> str:
         return NOTHING_CAN_BE_SAID
     value = comparison["difference"]["value"]
     return f"{'+' if value > 0 else '-'}{_size(comparison, abs(value))}"
+
+
+def visible(comparison: Mapping[str, Any]) -> str:
+    """From which slowdown on it would have been seen: relative, or a share of operations."""
+    value = comparison["visible"]
+    return _NOT_MEASURED if value is None else f"+{_size(comparison, value)}"
 
 
 def _size(comparison: Mapping[str, Any], value: float) -> str:
@@ -104,21 +109,25 @@ def side_lines(document: Document) -> list[str]:
         device = side["device"]
         if device is not None:
             text += f", RSA-{device['bits']}, {device['mode']}, {device['alg']}"
-        text += f"; {_counted(side['processes'], side['set_aside'])}"
+        text += f"; {_counted(side)}"
         lines.append(text)
         if device is not None and device["note"] is not None:
             lines.append(f"  {device['note']}")
     return lines
 
 
-def _counted(processes: Sequence[Any], set_aside: int) -> str:
-    count = len(processes)
-    text = f"{count} process{'' if count == 1 else 'es'}"
-    if not set_aside:
-        return text
-    is_slow = any(Figures.from_dict(one).too_slow for one in processes)
+def _counted(side: Mapping[str, Any]) -> str:
+    count = len(side["processes"])
+    return f"{count} process{'' if count == 1 else 'es'}{set_aside(side)}"
+
+
+def set_aside(side: Mapping[str, Any]) -> str:
+    """How many processes of a side do not count, and why; empty where all do."""
+    if not side["set_aside"]:
+        return ""
+    is_slow = any(Figures.from_dict(one).too_slow for one in side["processes"])
     what = "operations of a slow device" if is_slow else "undisturbed operations"
-    return f"{text}, {set_aside} of them set aside: too few {what}"
+    return f", {side['set_aside']} of them set aside: too few {what}"
 
 
 def headline(document: Document) -> str:

@@ -7,10 +7,10 @@ A baseline is read wherever a gate runs, also where no extra brought a JSON Sche
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, cast
 
 _MOST = 2**53
 """Of a number, either way: what is larger was never measured, and others' JSON readers round it."""
@@ -19,18 +19,21 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
     "array": lambda value: isinstance(value, list),
     "string": lambda value: isinstance(value, str),
     "null": lambda value: value is None,
+    "boolean": lambda value: isinstance(value, bool),
     "integer": lambda value: isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MOST,
-    "number": lambda value: (
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and abs(value) <= _MOST
-    ),
+    # Of what is no number, and of infinity, this is false, too.
+    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _MOST,
 }
 KEYWORDS = frozenset(
     {
         "$schema", "title", "description", "type", "properties", "required", "additionalProperties", "items",
-        "minItems", "enum", "const", "pattern", "minLength", "minimum", "$ref", "$defs",
+        "minItems", "enum", "const", "pattern", "minLength", "minimum", "maximum", "$ref", "$defs",
+        "maxItems", "exclusiveMinimum", "anyOf", "oneOf",
     }
 )  # fmt: skip
 """A schema with any other one would not be kept to."""
+_OF_A_RANGE = frozenset({"type", "description", "minimum", "exclusiveMinimum", "maximum"})
+"""Keywords that hold of all whole numbers between two of which they hold."""
 
 
 @cache
@@ -41,25 +44,55 @@ def schema(name: str) -> dict[str, Any]:
     return found
 
 
-def fault(value: Any, name: str) -> str | None:
-    """The first place at which a value is not of the form of a schema, or None; no value of the document is told."""
-    root = schema(name)
-    return _fault(value, root, root["$defs"], "")
+@cache
+def _lenient_schema(name: str) -> Any:
+    """A published schema that allows members which it does not name."""
+    return _open(schema(name))
 
 
-def _fault(value: Any, form: Mapping[str, Any], defs: Mapping[str, Any], where: str) -> str | None:
+def _open(form: Any) -> Any:
+    if isinstance(form, list):
+        return [_open(inner) for inner in form]
+    if not isinstance(form, dict):
+        return form
+    return {name: _open(inner) for name, inner in form.items() if (name, inner) != ("additionalProperties", False)}
+
+
+def fault(value: Any, name: str, *, leniently: bool = False) -> str | None:
+    """The first place at which a value is not of the form of a schema, or None; no value of the document is told.
+
+    ``leniently``: members that nobody knows do no harm, for later versions add some. Raises RecursionError for what is
+    nested too deeply.
+    """
+    root = _lenient_schema(name) if leniently else schema(name)
+    return _fault(value, root, root, "")
+
+
+def _fault(value: Any, form: Mapping[str, Any], root: Mapping[str, Any], where: str) -> str | None:
     if "$ref" in form:
-        return _fault(value, defs[form["$ref"].rpartition("/")[2]], defs, where)
+        return _fault(value, _named(form["$ref"], root), root, where)
+    for kind in ("anyOf", "oneOf"):
+        found = [_fault(value, one, root, where) for one in form.get(kind, ())]
+        if found and (None not in found or (kind == "oneOf" and found.count(None) > 1)):
+            return max(filter(None, found), key=len, default=where)
     types = form.get("type", ())
     if types and not any(_TYPES[name](value) for name in ([types] if isinstance(types, str) else types)):
         return where or "the whole file"
     if not _is_allowed(value, form):
         return where
     for name, inner, inner_form in _inner(value, form, where):
-        found = name if inner_form is None else _fault(inner, inner_form, defs, name)
-        if found is not None:
-            return found
+        wrong = name if inner_form is None else _fault(inner, inner_form, root, name)
+        if wrong is not None:
+            return wrong
     return None
+
+
+def _named(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A part of the schema; ours are all of the form ``#/$defs/name``, or lie deeper."""
+    form: Any = root
+    for part in reference.removeprefix("#/").split("/"):
+        form = form[part]
+    return cast("Mapping[str, Any]", form)
 
 
 def _is_allowed(value: Any, form: Mapping[str, Any]) -> bool:
@@ -69,14 +102,21 @@ def _is_allowed(value: Any, form: Mapping[str, Any]) -> bool:
     if isinstance(value, str):
         return len(value) >= int(form.get("minLength", 0)) and re.search(form.get("pattern", ""), value) is not None
     if isinstance(value, list):
-        return len(value) >= int(form.get("minItems", 0))
-    return not isinstance(value, int | float) or bool(value >= form.get("minimum", value))
+        return bool(form.get("minItems", 0) <= len(value) <= form.get("maxItems", math.inf))
+    if not isinstance(value, int | float):
+        return True
+    is_above = "exclusiveMinimum" not in form or value > form["exclusiveMinimum"]
+    return bool(is_above and form.get("minimum", value) <= value <= form.get("maximum", value))
 
 
 def _inner(value: Any, form: Mapping[str, Any], where: str) -> list[tuple[str, Any, Mapping[str, Any] | None]]:
     """The places inside a value, with what is there and its form; None: nothing may be there, or something must."""
     if isinstance(value, list):
-        return [(f"{where}[{at}]", one, form.get("items", {})) for at, one in enumerate(value)]
+        items = form.get("items", {})
+        places: Sequence[int] = range(len(value))
+        if set(map(type, value)) == {int} and items.keys() <= _OF_A_RANGE:
+            places = sorted({value.index(min(value)), value.index(max(value))})  # of a million times two are enough
+        return [(f"{where}[{at}]", value[at], items) for at in places]
     if not isinstance(value, dict):
         return []
     known, others = form.get("properties", {}), form.get("additionalProperties", {})

@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sealpass import __version__
+from sealpass.bench.gate import shape
 from sealpass.bench.gate.figures import PROTOCOL, Figures, Recording, figures
+from sealpass.bench.report.outline import printable
 from sealpass.core.errors import (
     AuthenticationFailed,
     BackendUnavailable,
@@ -26,6 +28,17 @@ _END_SECONDS = 57.0
 """So long after a gate or a comparison began its last process is given up: it ends within a minute."""
 _LEAST_SECONDS = 1.0
 _SENT = (ConfigError, KeyNotFound, UnsupportedAlgorithm, AuthenticationFailed)
+INTERNAL = "internal"
+"""The code of an error that is sealpass's own."""
+_SERIES = ("device_ns", "reference_ns", "device_cpu_ns", "marks")
+_FACTS = ("device", "reference", "host")
+
+
+class FreshProcessError(Exception):
+    """A bug of sealpass in a fresh process. Its text is the type of an exception and its place, and quotes nothing."""
+
+    is_printable = True
+    """To whoever reports bugs: this text may be shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +89,8 @@ def measure(request: Request, command: Sequence[str] | None = None) -> Measured:
     try:
         child = subprocess.run(  # noqa: S603 - our own module
             command or worker_command(),
-            input=json.dumps(asdict(request)),
+            input=json.dumps(asdict(request)).encode("ascii"),
             capture_output=True,
-            text=True,
             check=False,
             timeout=request.patience,
         )
@@ -89,33 +101,65 @@ def measure(request: Request, command: Sequence[str] | None = None) -> Measured:
         raise ConfigError(f"cannot start {(command or worker_command())[0]}: {error.strerror}", hint=hint) from None
     try:
         answer = json.loads(child.stdout)
-    except ValueError:
+    except (ValueError, RecursionError):  # also what is not UTF-8
         answer = None
     if not isinstance(answer, dict):
         # Its words may quote anything, so none of them is told.
         raise _broken(child.returncode, child.stderr)
-    if "error" in answer:
+    if _is_error(answer.get("error")):
         raise _error(answer["error"])
-    if answer.get("protocol") != PROTOCOL:
+    if answer.get("protocol") != PROTOCOL or not _is_whole(answer):
+        version = answer.get("version")
         raise ConfigError(
-            f"the sealpass that measured ({answer.get('version', 'an early one')}) answers in another form than"
-            f" {__version__}",
+            f"the sealpass that measured ({printable(version) if isinstance(version, str) else 'an early one'}) answers"
+            f" in another form than {__version__}",
             hint="run the comparison from the later of the two versions, or compare versions nearer to each other",
         )
-    recording = Recording(*(answer[name] for name in ("device_ns", "reference_ns", "device_cpu_ns", "marks", "errors")))
+    recording = Recording(*(answer[name] for name in (*_SERIES, "errors")))
     return Measured(figures(recording), answer["device"], answer["reference"], answer["host"], answer["version"])
 
 
-def _error(sent: dict[str, str]) -> Error:
+def _is_error(sent: Any) -> bool:
+    """Whether it has the members of an error."""
+    return (
+        isinstance(sent, dict)
+        and isinstance(sent.get("code"), str)
+        and isinstance(sent.get("message"), str)
+        and isinstance(sent.get("hint"), str | None)
+    )
+
+
+def _is_whole(answer: dict[str, Any]) -> bool:
+    """Whether an answer has all members of its form."""
+    series: list[Any] = [answer.get(name) for name in _SERIES]
+    errors = answer.get("errors")
+    return (
+        all(isinstance(one, list) and all(type(value) is int and value >= 0 for value in one) for one in series)
+        and len(set(map(len, series))) == 1
+        and isinstance(errors, dict)
+        and all(type(count) is int and count >= 0 for count in errors.values())
+        and isinstance(answer.get("version"), str)
+        and all(isinstance(answer.get(name), dict) and answer[name].keys() >= _required(name) for name in _FACTS)
+    )
+
+
+def _required(facts: str) -> set[str]:
+    """What facts have to hold, as in the baseline that is made of them; those of another version may hold more."""
+    return set(shape.schema("baseline-1.json")["$defs"][facts]["required"])
+
+
+def _error(sent: dict[str, Any]) -> Exception:
     """The error that a process sent, in its class."""
+    if sent["code"] == INTERNAL:
+        return FreshProcessError(f"{sent['message']} in a fresh process")
     if sent["code"] == BackendUnavailable.code:
         return BackendUnavailable(sent["message"], retryable=True, hint=sent["hint"])
     kind = next((kind for kind in _SENT if kind.code == sent["code"]), ConfigError)
     return kind(sent["message"], hint=sent["hint"])
 
 
-def _broken(status: int, words: str) -> Error:
-    if "No module named" in words:
+def _broken(status: int, words: bytes) -> Error:
+    if b"No module named" in words:
         return ConfigError(
             "the interpreter has no sealpass with a gate", hint="install this version, or a later one, for it"
         )

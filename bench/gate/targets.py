@@ -5,13 +5,13 @@ docs/targets.toml is a worked example. The rate of logins and their slowest hund
 device has to bear is the same number, because one login opens one token.
 """
 
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sealpass.bench.report.outline import printable
 from sealpass.core.errors import ConfigError
 
 DEFAULT_SLACK = 1.5
@@ -20,7 +20,18 @@ OTHERS = "default"
 """The table for backends without one of their own."""
 _BACKENDS = ("pkcs11", "awskms", "keystore", "software", OTHERS)
 _EXAMPLE = "a table a backend: [pkcs11], logins-per-second = 100, p99-ms = 50; docs/targets.toml is an example"
-_NAMES = ("logins-per-second", "p99-ms", "minimum-per-second", "threads", "seconds")
+_SLACK = (1, 100)
+_BOUNDS = {
+    "logins-per-second": (0.001, 100_000),
+    "p99-ms": (0.001, 600_000),
+    "minimum-per-second": (0.001, 1_000_000),
+    "threads": (1, 1024),
+    "seconds": (0.1, 600),
+}
+"""Of each setting: what lies outside was never meant. Of threads the load engine has no more."""
+_MAX_BYTES = 100_000
+_SHOWN = 40
+"""Characters of a name that nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +67,11 @@ class Targets:
 def load(path: Path) -> Targets:
     """Read a targets file; raises ConfigError, which names what is wrong."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            raise ConfigError(f"{path} is larger than any targets file", hint=_EXAMPLE)
+        document = tomllib.loads(content.decode("utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"there is no targets file {path}", hint=_EXAMPLE) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -64,30 +79,33 @@ def load(path: Path) -> Targets:
         raise ConfigError(f"cannot read the targets {path}: {reason}", hint=_EXAMPLE) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"the targets {path} are not TOML: {error}", hint=_EXAMPLE) from None
-    slack = _number(document.pop("slack", DEFAULT_SLACK), "slack")
-    if slack < 1:
-        hint = f"slack = {DEFAULT_SLACK} lets a limit be missed by a half"
-        raise ConfigError("targets: slack is 1 or more", hint=hint)
+    except (ValueError, RecursionError):  # a number of thousands of digits, a thousand lists inside each other
+        raise ConfigError(f"the targets {path} cannot be read as TOML", hint=_EXAMPLE) from None
+    hint = f"slack = {DEFAULT_SLACK} lets a limit be missed by a half"
+    slack = _number(document.pop("slack", DEFAULT_SLACK), _SLACK, f"{path}: slack", hint)
     unknown = [name for name, table in document.items() if name not in _BACKENDS or not isinstance(table, dict)]
     if unknown or not document:
         raise ConfigError(
-            f"{path} has no table of a backend" if not unknown else f"{path}: '{unknown[0]}' is no table of a backend",
+            f"{path}: {_shown(unknown[0])} is no table of a backend"
+            if unknown
+            else f"{path} has no table of a backend",
             hint=f"tables: {', '.join(_BACKENDS)}; besides slack = {DEFAULT_SLACK}",
         )
-    return Targets(slack, {backend: _target(backend, table) for backend, table in document.items()})
+    return Targets(slack, {backend: _target(path, backend, table) for backend, table in document.items()})
 
 
-def _target(backend: str, table: Mapping[str, Any]) -> Target:
+def _target(path: Path, backend: str, table: Mapping[str, Any]) -> Target:
+    where = f"{path}: [{backend}]"
     for name in table:
-        if name not in _NAMES:
-            raise ConfigError(f"targets: [{backend}] has no setting '{name}'", hint=f"settings: {', '.join(_NAMES)}")
-    found = {name: _number(value, f"[{backend}] {name}") for name, value in table.items()}
+        if name not in _BOUNDS:
+            raise ConfigError(f"{where} has no setting {_shown(name)}", hint=f"settings: {', '.join(_BOUNDS)}")
+    found = {name: _number(value, _BOUNDS[name], f"{where} {name}") for name, value in table.items()}
     for name in ("logins-per-second", "p99-ms"):
         if name not in found:
-            raise ConfigError(f"targets: [{backend}] has no {name}", hint=_EXAMPLE)
+            raise ConfigError(f"{where} has no {name}", hint=_EXAMPLE)
     threads = found.get("threads", 4)
     if threads != int(threads):
-        raise ConfigError(f"targets: [{backend}] threads is a whole number", hint=_EXAMPLE)
+        raise ConfigError(f"{where} threads is a whole number", hint=_EXAMPLE)
     return Target(
         backend,
         found["logins-per-second"],
@@ -98,7 +116,13 @@ def _target(backend: str, table: Mapping[str, Any]) -> Target:
     )
 
 
-def _number(value: object, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ConfigError(f"targets: {name} is a number above 0", hint=_EXAMPLE)
+def _number(value: object, bounds: tuple[float, float], name: str, hint: str = _EXAMPLE) -> float:
+    least, most = bounds
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise ConfigError(f"{name} is a number from {least} to {most}", hint=hint)
     return float(value)
+
+
+def _shown(name: str) -> str:
+    """A name out of the file, which may be of any characters and any length."""
+    return f"'{printable(name[:_SHOWN])}'"

@@ -3,16 +3,20 @@
 
 ``python -m sealpass.bench.gate.worker``: a request as JSON on standard input, one answer as JSON on standard output:
 what was recorded, or the error. The figures are made by who asked, so that two versions of sealpass are judged alike.
+What a device's module prints goes to standard error.
 """
 
 import gc
 import json
+import os
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 from sealpass import __version__
 from sealpass.backends.registry import open_key
@@ -30,6 +34,7 @@ from sealpass.bench.gate.figures import (
     warm_wanted,
 )
 from sealpass.bench.gate.operation import Timed, device_operation, reference_operation
+from sealpass.bench.gate.spawn import INTERNAL
 from sealpass.bench.load.recording import NANOSECONDS, WRONG_RESULT
 from sealpass.core.errors import AuthenticationFailed, Error, OperatorError
 from sealpass.core.protocols import as_unwrapper
@@ -190,13 +195,28 @@ def answer(request: dict[str, Any], wrap: Wrap | None = None) -> dict[str, Any]:
             }
 
 
+def _own_output() -> TextIO:
+    """Standard output for the answer alone. From now on whoever prints there, in C or in Python, writes to the other.
+
+    A module with a line of debugging would be an answer that nobody can read.
+    """
+    output = os.fdopen(os.dup(1), "w", encoding="ascii")
+    os.dup2(2, 1)
+    return output
+
+
 def main(wrap: Wrap | None = None) -> int:
     """Answer one request."""
-    try:
-        found = answer(json.load(sys.stdin), wrap) | {"protocol": PROTOCOL, "version": __version__}
-    except Error as error:
-        found = {"error": {"code": error.code, "message": str(error), "hint": error.hint}}
-    json.dump(found, sys.stdout)
+    with _own_output() as output:
+        try:
+            found = answer(json.load(sys.stdin), wrap) | {"protocol": PROTOCOL, "version": __version__}
+        except Error as error:
+            found = {"error": {"code": error.code, "message": str(error), "hint": error.hint}}
+        except Exception as error:  # noqa: BLE001 - a bug of ours; its text may quote what was being worked on
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{type(error).__name__} ({Path(frame.filename).name}:{frame.lineno})"
+            found = {"error": {"code": INTERNAL, "message": place, "hint": None}}
+        json.dump(found, output)
     return 0
 
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from sealpass.bench.load import distributed_tasks as tasks
 from sealpass.bench.load.distributed_tasks import Began, Job, Measured
 from sealpass.bench.load.document import not_measured
+from sealpass.bench.load.interrupts import outlast
 from sealpass.bench.load.merge import merge
 from sealpass.bench.load.operations import Source, opened
 from sealpass.bench.load.run import INTERRUPTED, Progress, Step
@@ -89,22 +90,37 @@ class _Distributed:
     def run(self) -> dict[str, Any]:
         """Begin, measure after measurement, and merge."""
         started, clock = datetime.now(UTC), time.monotonic()
-        was_interrupted = False
         try:
             self._begin()
-            try:
-                for number, name in enumerate(self._workers[0].began.ids):
-                    self._one(number, name)
-            except KeyboardInterrupt:
-                was_interrupted = True
-            hosts = {} if was_interrupted else self._all(tasks.host_after, seconds=_GRACE_SECONDS)
-            for worker in self._workers:
-                worker.host = hosts.get(worker.number)
-        finally:
-            with contextlib.suppress(Error):
-                self._cluster.have_all(tasks.leave, self._job.run)
-        documents = [self._document(worker, started, clock, was_interrupted) for worker in self._workers]
-        return self._merged(documents)
+            was_interrupted = self._measure()
+        except BaseException:
+            self._leave()
+            raise
+        try:
+            self._leave()
+        except KeyboardInterrupt:
+            was_interrupted = True
+
+        def write() -> dict[str, Any]:
+            return self._merged([self._document(worker, started, clock, was_interrupted) for worker in self._workers])
+
+        written, came = outlast(write, is_second=was_interrupted)
+        return written | {"status": "interrupted"} if came else written
+
+    def _measure(self) -> bool:
+        """Measurement after measurement; answers whether it was interrupted."""
+        try:
+            for number, name in enumerate(self._workers[0].began.ids):
+                self._one(number, name)
+            for number, host in self._all(tasks.host_after, seconds=_GRACE_SECONDS).items():
+                self._workers[number].host = host
+        except KeyboardInterrupt:
+            return True
+        return False
+
+    def _leave(self) -> None:
+        with contextlib.suppress(Error):
+            self._cluster.have_all(tasks.leave, self._job.run)
 
     def _begin(self) -> None:
         count = len(self._addresses)

@@ -97,6 +97,8 @@ def measurement(evidence: Evidence, settings: Settings, device: Device) -> dict[
     if any(one.is_cut for one in taken):
         reasons.append("it ended early: its answers are checked afterwards, and no more of them can be kept")
     figures = _figures(taken, lost)
+    if not figures.verified and not figures.errors:
+        reasons.append("nothing was answered in this time: measure for longer")
     is_open = load["kind"] == "open"
     return head | {
         "status": "measured",

@@ -18,6 +18,7 @@ from typing import Any
 from sealpass.bench.load.objective import Objective, Trial
 from sealpass.bench.load.processes import Crew, Lost, Rate
 from sealpass.bench.load.recording import NANOSECONDS, Taken
+from sealpass.bench.load.scenario import MAX_SECONDS
 from sealpass.bench.load.worker import Watch
 from sealpass.core.errors import ConfigError
 
@@ -36,6 +37,7 @@ _LEAST_ABOVE = 2
 """Operations above a percentile; with fewer it is the slowest one, and says nothing about the next hundred."""
 _MOST_TRIALS = 40
 _CLOSED_SECONDS = 0.5
+_INTERRUPTED = "interrupted: a higher rate may hold"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,8 @@ class Search:
     hold_s: float = 30.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.hold_s < float("inf"):
-            raise ConfigError("a rate is held for more than 0 seconds")
+        if not 0 < self.hold_s <= MAX_SECONDS:
+            raise ConfigError(f"a rate is held for more than 0 seconds, and at most {MAX_SECONDS}")
         longest = max(limit for _, limit in self.objective.times) / NANOSECONDS
         if self.hold_s < SLICES * longest:
             raise ConfigError(
@@ -81,6 +83,8 @@ class Outcome:
     best: list[Taken] = field(default_factory=list)
     """What was taken at that rate."""
     is_interrupted: bool = False
+    is_inside: bool = False
+    """A second interrupt ended it: a thread may be inside the device, and must not be waited for."""
 
     def to_dict(self, operation: str, device: int, axes: Mapping[str, Any], search: Search) -> dict[str, Any]:
         """One of the ``objectives`` of a result document."""
@@ -117,14 +121,20 @@ class FindMax:
         self._shared = shared
         self._watch_of = watch_of
         self._outcome = Outcome()
+        self._is_measuring = False
 
     def run(self) -> Outcome:
-        """Search; an interrupt, or a process that is lost, ends it, and what was found until then counts."""
+        """Search; an interrupt, or a process that is lost, ends it, and what was found until then counts.
+
+        Raises no KeyboardInterrupt.
+        """
         outcome = self._outcome
         try:
             self._bisect(*self._bracket())
         except _Stopped as stopped:
             outcome.reason = str(stopped)
+        except KeyboardInterrupt:  # between two windows; out of one comes only the second
+            outcome.reason, outcome.is_interrupted, outcome.is_inside = _INTERRUPTED, True, self._is_measuring
         if outcome.max_rate_per_s is not None:
             reasons = (outcome.reason, self._search.too_few(outcome.max_rate_per_s, outcome.best))
             outcome.reason = "; ".join(filter(None, reasons)) or None
@@ -210,12 +220,14 @@ class FindMax:
     def _measure(self, seconds: float, rate: Rate | None, watch: Watch | None = None) -> list[Taken]:
         if len(self._outcome.tried) >= _MOST_TRIALS:
             raise _Stopped(f"no answer after {_MOST_TRIALS} trials: the device does not keep to one behaviour")
+        self._is_measuring = True
         results = self._crew.measure(seconds, rate, watch)
+        self._is_measuring = False
         taken = [one for one in results if isinstance(one, Taken)]
         lost = [one for one in results if isinstance(one, Lost)]
         if any(one.is_interrupted for one in taken):
             self._outcome.is_interrupted = True
-            raise _Stopped("interrupted: a higher rate may hold")
+            raise _Stopped(_INTERRUPTED)
         if lost:
             raise _Stopped("; ".join(f"process {one.process} {one.status}: {one.reason}" for one in lost))
         if rate is None and not any(one.service for one in taken):

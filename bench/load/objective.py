@@ -15,8 +15,9 @@ from sealpass.bench.load.recording import NANOSECONDS, Taken
 from sealpass.core.errors import ConfigError
 
 _UNITS = {"us": 1_000, "ms": 1_000_000, "s": NANOSECONDS}
-_TIME = re.compile(r"(p\d{1,2}(?:\.\d+)?|max)=(\d+(?:\.\d+)?)(us|ms|s)")
-_SHARE = re.compile(r"(\d+(?:\.\d+)?)(%?)")
+_NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
+_TIME = re.compile(rf"(p[0-9]{{1,2}}(?:\.[0-9]{{1,6}})?|max)=({_NUMBER})(us|ms|s)")
+_SHARE = re.compile(rf"({_NUMBER})(%?)")
 _ERRORS = "errors="
 CARRIED = 0.95
 """Of the starts that were due: with fewer, the rate is another one."""

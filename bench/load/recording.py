@@ -127,6 +127,8 @@ class Taken:
     """Starts that lay in this process's part of the schedule; 0 in a closed loop."""
     process: int = 0
     is_interrupted: bool = False
+    is_shortened: bool = False
+    """The interrupt came before the end of the window, and not while its answers were checked."""
 
     @classmethod
     def of(cls, shares: Iterable[Share], *, intended: int = 0, process: int = 0) -> "Taken":

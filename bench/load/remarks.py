@@ -52,7 +52,9 @@ def rates_not_kept(document: Mapping[str, Any]) -> Iterator[str]:
                 f"so the percentiles are better than the truth. {advice}"
             )
         elif not is_searched and did < CARRIED * asked and one["load"]["intended"] >= _ENOUGH_STARTS:
+            started = f"{each.unstarted} of {one['load']['intended']}" if each.unstarted else ""
+            started = f"{started} were never started, and" if started else "all were started, but"
             yield (
-                f"{figures}; all were started, but many answers came after the end. "
+                f"{figures}; {started} many answers came after the end. "
                 "Measure for longer (--seconds) to see if the key keeps this rate"
             )

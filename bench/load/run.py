@@ -23,10 +23,11 @@ from sealpass.bench.load.cells import (
 )
 from sealpass.bench.load.document import Evidence
 from sealpass.bench.load.find_max import FindMax, Search
+from sealpass.bench.load.interrupts import outlast
 from sealpass.bench.load.operations import UNWRAPPING, Name, Source, check_payloads, opened
 from sealpass.bench.load.processes import Crew, Rate, start
 from sealpass.bench.load.recording import Taken
-from sealpass.bench.load.scaling import scaling
+from sealpass.bench.load.scaling import add_scaling
 from sealpass.bench.load.scenario import Settings
 from sealpass.bench.load.steady import warm_up
 from sealpass.bench.load.usl import require_scipy
@@ -118,7 +119,7 @@ def run(
         require_scipy()
     document = prepared(settings, progress, source=source, search=search).measure()
     if fits_law:
-        document["scaling"] = scaling(document["measurements"], seed=settings.seed)
+        add_scaling(document, seed=settings.seed)
     return document
 
 
@@ -176,16 +177,16 @@ class Run:
             except KeyboardInterrupt:
                 was_interrupted = True
                 if not evidence.results:
-                    evidence.reason = "interrupted before it was measured"
-        written = self.document(
-            [self.measurement(one) for one in found],
-            began,
-            time.monotonic() - clock,
-            load_before,
-            was_interrupted=was_interrupted,
-        )
-        written["objectives"] = [one.objective for one in found if one.objective is not None]
-        return written
+                    evidence.reason = evidence.reason or "interrupted before it was measured"
+        duration = time.monotonic() - clock
+
+        def write() -> dict[str, Any]:
+            measurements = [self.measurement(one) for one in found]
+            written = self.document(measurements, began, duration, load_before, was_interrupted=was_interrupted)
+            return written | {"objectives": [one.objective for one in found if one.objective is not None]}
+
+        written, came = outlast(write, is_second=was_interrupted)
+        return written | {"status": "interrupted"} if came else written
 
     def evidence(self, number: int) -> Evidence:
         """Nothing yet, of the measurement with this number."""
@@ -277,15 +278,15 @@ class Run:
     def take(self, crew: Crew, evidence: Evidence, watch: Watch | None = None) -> bool:
         """Measure for as long as was asked for; answers whether it was interrupted."""
         before, wall, clock = host_watch.take(crew.pids), datetime.now(UTC), time.perf_counter_ns()
-        evidence.results = crew.measure(self._settings.seconds, self._rate(), watch)
-        evidence.machine = host_watch.between(before, host_watch.take(crew.pids))
-        taken = [one for one in evidence.results if isinstance(one, Taken)]
+        results = crew.measure(self._settings.seconds, self._rate(), watch)
+        taken = [one for one in results if isinstance(one, Taken)]
         begin = min((one.began for one in taken), default=clock)
         evidence.began = wall + timedelta(microseconds=(begin - clock) // 1000)
-        if any(one.is_interrupted for one in taken):
+        if any(one.is_shortened for one in taken):
             evidence.reason = "interrupted: shorter than asked for"
-            return True
-        return False
+        evidence.results = results
+        evidence.machine = host_watch.between(before, host_watch.take(crew.pids))
+        return any(one.is_interrupted for one in taken)
 
     def _find_max(self, crew: Crew, evidence: Evidence, search: Search, tell: Callable[..., None]) -> bool:
         """Search for a rate; what was measured at it is the measurement. Answers whether it was interrupted."""
@@ -296,14 +297,16 @@ class Run:
 
         before, wall, clock = host_watch.take(crew.pids), datetime.now(UTC), time.perf_counter_ns()
         found = FindMax(crew, search, shared=self._settings.shared_schedule, watch_of=watch_of).run()
-        evidence.machine = host_watch.between(before, host_watch.take(crew.pids))
-        evidence.results, evidence.reason = found.best, found.reason
         begin = min((one.began for one in found.best), default=clock)
         evidence.began = wall + timedelta(microseconds=(begin - clock) // 1000)
+        evidence.results, evidence.reason = found.best, found.reason
         evidence.settings = replace(self._settings, rate_per_s=found.max_rate_per_s, seconds=search.hold_s)
         cell = evidence.cell
         axes = cell.axes(self._keys.devices[cell.device])
         evidence.objective = found.to_dict(cell.operation.value, cell.device, axes, search)
+        if found.is_inside:
+            raise KeyboardInterrupt
+        evidence.machine = host_watch.between(before, host_watch.take(crew.pids))
         return found.is_interrupted
 
 

@@ -39,6 +39,14 @@ def scaling(measurements: Sequence[Mapping[str, Any]], *, seed: int = 1) -> list
     return [_entry(axis, group, seed) for axis in AXES for group in _groups(measurements, axis)]
 
 
+def add_scaling(document: dict[str, Any], *, seed: int) -> None:
+    """Fit the law to a document's measurements; an interrupt leaves it out, and the document says that one came."""
+    try:
+        document["scaling"] = scaling(document["measurements"], seed=seed)
+    except KeyboardInterrupt:
+        document["status"] = "interrupted"
+
+
 def _groups(measurements: Sequence[Mapping[str, Any]], axis: str) -> Iterator[list[Mapping[str, Any]]]:
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for one in measurements:

@@ -16,6 +16,14 @@ from sealpass.core.errors import ConfigError
 
 MAX_THREADS = 1024
 MAX_PROCESSES = 256
+MAX_SECONDS = 604_800
+"""Of a measurement, a warm-up or a rate that is held: a week."""
+MIN_RATE, MAX_RATE = 1e-7, 1e7
+"""A second, in an open loop: of less there is no second start in MAX_SECONDS, and more no thread of ours begins."""
+MAX_REPEAT = 1000
+MAX_MEASUREMENTS = 10_000
+"""Of a run, for each of its keys."""
+MAX_SEED = 2**32 - 1
 MAX_PAYLOAD_BYTES = 4096
 """What a device seals at most; of a token less, because a token has at most 8 KiB."""
 
@@ -57,14 +65,22 @@ class Settings:
         _check_axis("sessions", self.sessions, MAX_THREADS, may_be_empty=True)
         _check_axis("processes", self.processes, MAX_PROCESSES)
         _check_axis("payload_bytes", self.payload_bytes, MAX_PAYLOAD_BYTES)
-        if not 0 < self.seconds < math.inf:
-            raise ConfigError("a measurement takes more than 0 seconds")
-        if self.repeat < 1:
-            raise ConfigError("a measurement is made at least once")
-        if self.rate_per_s is not None and not 0 < self.rate_per_s < math.inf:
-            raise ConfigError("the rate of an open loop is more than 0 operations a second")
-        if not 0 <= self.warm_up_min_s <= self.warm_up_max_s < math.inf:
-            raise ConfigError("the warm-up takes from min_seconds to max_seconds, and not less than 0")
+        if not 0 < self.seconds <= MAX_SECONDS:
+            raise ConfigError(f"a measurement takes more than 0 seconds, and at most {MAX_SECONDS}")
+        if not 1 <= self.repeat <= MAX_REPEAT:
+            raise ConfigError(f"repeat is from 1 to {MAX_REPEAT}")
+        if self.rate_per_s is not None and not MIN_RATE <= self.rate_per_s <= MAX_RATE:
+            raise ConfigError(f"the rate of an open loop is from {MIN_RATE:g} to {MAX_RATE:g} operations a second")
+        if not 0 <= self.warm_up_min_s <= self.warm_up_max_s <= MAX_SECONDS:
+            raise ConfigError(
+                f"the warm-up takes from min_seconds to max_seconds, not less than 0 and at most {MAX_SECONDS}"
+            )
+        if not 0 <= self.seed <= MAX_SEED:
+            raise ConfigError(f"the seed is from 0 to {MAX_SEED}")
+        axes = (self.operations, self.threads, self.sessions, self.processes, self.payload_bytes)
+        count = self.repeat * math.prod(max(1, len(values)) for values in axes)
+        if count > MAX_MEASUREMENTS:
+            raise ConfigError(f"these are {count} measurements of each key, and {MAX_MEASUREMENTS} are the most")
         if self.profile not in PROFILES:
             raise ConfigError(f"no profile '{self.profile}'", hint=f"profiles: {', '.join(PROFILES)}")
         check_payloads(self.operations, PROFILES[self.profile], self.payload_bytes)
@@ -131,6 +147,9 @@ def read_scenario(path: Path) -> Settings:
         return parse_scenario(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"the scenario is not TOML: {error}") from None
+    except (ValueError, RecursionError, OverflowError) as error:
+        # A number of thousands of digits, lists in lists in lists: TOML, and no scenario.
+        raise ConfigError(f"the scenario cannot be read: {type(error).__name__}") from None
 
 
 def parse_scenario(given: Mapping[str, Any]) -> Settings:
@@ -173,7 +192,7 @@ def _table(name: str, value: object) -> dict[str, Any]:
     if any(isinstance(item, bool) or not isinstance(item, int | float) for item in value.values()):
         raise ConfigError(f"scenario: [{name}] has numbers only")
     if name == "warm_up":
-        return {f"warm_up_{key.removesuffix('_seconds')}_s": float(number) for key, number in value.items()}
+        return {f"warm_up_{key.removesuffix('_seconds')}_s": number for key, number in value.items()}
     if any(not isinstance(item, int) for item in value.values()):
         raise ConfigError(f"scenario: [{name}] has whole numbers only")
     return {"hashing": replace(RFC_9106_LOW_MEMORY, **value)}

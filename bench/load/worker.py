@@ -11,6 +11,7 @@ from functools import partial
 
 from sealpass.bench import distribution
 from sealpass.bench.load.closed import run_closed
+from sealpass.bench.load.interrupts import outlast
 from sealpass.bench.load.open import Schedule, run_open, wait_finely, wait_until
 from sealpass.bench.load.recording import NANOSECONDS, Operation, Share, Taken, Window
 from sealpass.bench.qualification.threads import run_together
@@ -51,24 +52,30 @@ class Part:
         """Run all threads from ``begin`` on; a closed loop unless there is a schedule.
 
         ``begin`` is on the clock of ``time.perf_counter_ns``, which all processes of a machine share. An interrupt
-        ends the window; what was measured is answered all the same, and a second interrupt is raised.
+        ends the window; what was measured is checked and answered all the same, and a second interrupt is raised.
         """
-        window = self._window = Window(begin, begin + int(seconds * NANOSECONDS))
+        planned = begin + int(seconds * NANOSECONDS)
+        window = self._window = Window(begin, planned)
         if self._is_stopped:
             window.stop(time.perf_counter_ns())
         shares = [Share() for _ in self._operation.inputs]
         with _no_garbage_collection(), _watching(watch, shares, self._process):
             _run(self._operation, window, shares, schedule)
-        if self._operation.check is not None:
-            run_together([partial(share.check, self._operation.check) for share in shares])
-        taken = Taken.of(shares, process=self._process)
-        taken.is_interrupted = window.is_stopped
+        taken, was_interrupted = outlast(partial(self._checked, shares), is_second=window.is_stopped)
+        taken.is_interrupted = was_interrupted or window.is_stopped
+        taken.is_shortened = window.end < planned
         if schedule is not None:
             # Of a window that its answers, or an interrupt, ended early, only the starts until then were intended.
             end = taken.finished if all(share.is_cut for share in shares) else max(begin, window.end)
             taken.intended = schedule.intended(end - begin)
             taken.finished = max(taken.finished, end)  # the last start may lie well before the end
         return taken
+
+    def _checked(self, shares: list[Share]) -> Taken:
+        """All threads together, once the answers were looked at that nobody knew beforehand."""
+        if self._operation.check is not None:
+            run_together([partial(share.check, self._operation.check) for share in shares])
+        return Taken.of(shares, process=self._process)
 
     def stop(self) -> None:
         """End the window that is being measured, and let no other begin. From any thread."""

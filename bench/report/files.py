@@ -29,18 +29,31 @@ def make_directory(directory: Path) -> None:
         raise ConfigError(f"cannot write into the directory {directory}", hint=_ELSEWHERE)
 
 
+def make_place(path: Path) -> None:
+    """Make the file's directory and see that the file can be written; raises ConfigError, before any long work."""
+    _refuse_other_than_file(path)
+    make_directory(path.parent)
+
+
+def _refuse_other_than_file(path: Path) -> None:
+    if path.exists() and not path.is_file():  # /dev/null, and all that use it, would not survive its replacement
+        raise ConfigError(f"{path} is there, and is no file", hint=_ELSEWHERE)
+
+
 def write_all(files: Mapping[Path, str]) -> None:
     """Write texts to files, each replaced in one step once all of them are on disk; raises ConfigError.
 
-    An interrupt leaves the files as they were.
+    An interrupt leaves the files as they were. A link stays, and the file that it leads to is replaced.
     """
     written: dict[Path, Path] = {}
     path: Path | None = None
     try:
         for path, text in files.items():
-            partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+            _refuse_other_than_file(path)
+            target = Path(os.path.realpath(path))
+            partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
             with partial.open("x", encoding="utf-8") as file:
-                written[path] = partial
+                written[target] = partial
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())

@@ -46,7 +46,7 @@ class Measured:
     @property
     def is_overloaded(self) -> bool:
         """Whether the rate of an open loop was not carried."""
-        return self.unstarted > 0 and self.unstarted >= _OVERLOADED * self.entry["load"]["intended"]
+        return not is_carried(self.entry["load"])
 
     @property
     def attributes(self) -> dict[str, str]:
@@ -80,6 +80,12 @@ class Measured:
             *numbers,
             self.entry["repeat"],
         )
+
+
+def is_carried(load: Mapping[str, Any]) -> bool:
+    """Whether a load is a closed one, or started all its operations but for so few that the percentiles hold."""
+    unstarted: int = load.get("unstarted", 0)
+    return unstarted == 0 or unstarted < _OVERLOADED * load["intended"]
 
 
 def of(documents: Iterable[Labelled]) -> list[Measured]:

@@ -4,6 +4,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from sealpass.bench.gate.rows import set_aside, visible
 from sealpass.bench.report import measured, percentiles
 from sealpass.bench.report.measured import Measured
 from sealpass.bench.report.outline import NOT_MEASURED, Document, Section, milliseconds, printable
@@ -151,20 +152,23 @@ def _gate(document: Document) -> Section:
             if side["reference"] is None
             else f"a reference of kind {printable(side['reference']['kind'])}"
         )
-        aside = (
-            f", {side['set_aside']} set aside because the host did not leave them in peace" if side["set_aside"] else ""
-        )
-        notes.append(f"{printable(side['name'])}: {len(side['processes'])} fresh processes{aside}; {kind}.")
+        count = len(side["processes"])
+        fresh = f"{count} fresh process{'' if count == 1 else 'es'}{set_aside(side)}"
+        notes.append(f"{printable(side['name'])}: {fresh}; {kind}.")
     stages = [stage for stage in document["stages"] if stage["outcome"] in {"warning", "inconclusive"}]
     notes += [f"{printable(stage['title'])}: {sentence(reason)}" for stage in stages for reason in stage["reasons"]]
     looks = "once" if document["looks"] == 1 else f"{document['looks']} times"
     alarms = _percent(document["settings"]["alarms"])
-    notes.append(f"The rule looked {looks} and may raise a false alarm in {alarms} of runs of an unchanged key.")
+    notes.append(
+        f"The rule looked {looks} and may raise a false alarm in {alarms} of runs of an unchanged key."
+        if document["looks"]
+        else "Nothing was compared: of a slowdown nothing was shown."
+    )
     rows = [
         [
             printable(each["title"]),
             f"{each['processes']['before']} and {each['processes']['after']}",
-            _percent(each["visible"]),
+            visible(each),
             probability(each["p_value"]),
         ]
         for each in document["comparisons"]

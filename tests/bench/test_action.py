@@ -176,13 +176,18 @@ class Fake:
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
 
-    def __call__(self, status: int, output: str, words: str = "") -> Ended:
-        """Run the gate with it."""
+    def __call__(
+        self, status: int, output: str, words: str = "", *, left: str | None = "gate.json", **inputs: str
+    ) -> Ended:
+        """Run the gate with it; what it leaves is a result of that name."""
         for name, text in (("output", output), ("words", words)):
             (self.runner.folder / name).write_text(text)
         command = self.runner.folder / "bin" / "sealpass"
-        command.write_text(f'#!/bin/sh\ncd "{self.runner.folder}"\ncat words >&2\ncat output\nexit {status}\n')
-        return self.runner.gate(uri="software:path=k", baseline="b.json")
+        find_out = 'while [ "$1" != --out ]; do shift; done\n'
+        leave = "" if left is None else f'{find_out}echo "{{}}" >"$2/{left}"\n'
+        says = f'cd "{self.runner.folder}"\ncat words >&2\ncat output\n'
+        command.write_text(f"#!/bin/sh\n{leave}{says}exit {status}\n")
+        return self.runner.gate(**{"uri": "software:path=k", "baseline": "b.json"} | inputs)
 
 
 @pytest.mark.parametrize("status", [70, 130])
@@ -200,6 +205,43 @@ def test_a_pass_with_a_word_beside_it_is_a_warning(runner: Runner) -> None:
     assert (ended.status, ended.outputs["verdict"]) == (0, "pass")
     assert ended.annotations("warning") == ["PASS: 9.0 %25 faster than the baseline: renew it"]
     assert ended.annotations("error") == []
+
+
+@pytest.mark.parametrize("status", [0, 1, 4])
+@pytest.mark.parametrize("left", [None, "compare.json"])
+def test_a_verdict_without_a_result_is_none(runner: Runner, status: int, left: str | None) -> None:
+    """Nothing was gated, and a result of an earlier run, or of another command, does not count."""
+    assert Fake(runner)(1, "FAIL: slower").outputs["verdict"] == "fail"
+    ended = Fake(runner)(status, "PASS\n", left=left)
+    assert (ended.status, ended.outputs["verdict"], ended.outputs["exit-code"]) == (2, "error", str(status))
+    assert ended.annotations("error") == [f"sealpass left no result, and ended with status {status}: nothing was gated"]
+    assert ended.annotations("warning") == []
+    assert "no result" in ended.summary
+
+
+def test_a_comparison_leaves_its_own_result(runner: Runner) -> None:
+    """With compare-to it is compare.json that counts."""
+    inputs = {"baseline": "", "compare_to": "software:path=before"}
+    assert Fake(runner)(0, "PASS\n", left="compare.json", **inputs).outputs["verdict"] == "pass"
+    assert Fake(runner)(0, "PASS\n", left="gate.json", **inputs).outputs["verdict"] == "error"
+
+
+def test_a_call_for_help_is_no_pass(runner: Runner) -> None:
+    """The command ends with 0, and nothing was measured."""
+    ended = runner.gate(uri="software:path=k", baseline="b.json", arguments="--help")
+    assert (ended.status, ended.outputs["verdict"], ended.outputs["exit-code"]) == (2, "error", "0")
+
+
+@pytest.mark.parametrize("option", ["--out", "--junit", "--markdown", "--prometheus", "--pytest-benchmark"])
+@pytest.mark.parametrize("form", ["{}\nplace", "{}=place"])
+def test_what_the_action_writes_itself_is_refused(runner: Runner, option: str, form: str) -> None:
+    """It would be written elsewhere than asked for, without a word."""
+    arguments = f"--force-login\n{form.format(option)}"
+    ended = runner.gate(uri="software:path=k", baseline="b.json", arguments=arguments)
+    assert ended.status == 2
+    assert ended.annotations("error") == [
+        f"no {option} here: the action writes all files itself; they are in the artifact and in outputs.report"
+    ]
 
 
 def test_a_last_line_that_is_not_ended_hides_no_command_of_ours(runner: Runner) -> None:

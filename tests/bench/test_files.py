@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Report files are whole or not there."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,33 @@ def test_an_unwritable_file_is_an_error_of_the_configuration(tmp_path: Path) -> 
     with pytest.raises(ConfigError, match=f"cannot write {path}: ") as caught:
         files.write_all({path: "text"})
     assert "--out" not in caught.value.hint  # it may be any option's file, or a baseline
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    """The text goes to the file that it leads to, as of every program that writes into a link."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a.json").write_text("old", encoding="utf-8")
+    (tmp_path / "link.json").symlink_to("real/a.json")
+    files.write_all({tmp_path / "link.json": "new"})
+    assert (tmp_path / "link.json").is_symlink()
+    assert {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "real").iterdir()} == {"a.json": "new"}
+
+
+@pytest.mark.parametrize("kind", ["pipe", "directory", "link"])
+def test_what_is_no_file_is_not_replaced(tmp_path: Path, kind: str) -> None:
+    """A device (/dev/null, /dev/stdout) would be one no more: refused early, and again on writing; nothing is left."""
+    path = tmp_path / kind
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "directory":
+            path.mkdir()
+        case _:
+            path.symlink_to("/dev/null")
+    before = path.lstat()
+    with pytest.raises(ConfigError, match=f"{path} is there, and is no file"):
+        files.make_place(path)
+    with pytest.raises(ConfigError, match=f"{path} is there, and is no file"):
+        files.write_all({tmp_path / "first": "", path: "text"})
+    assert list(tmp_path.iterdir()) == [path]
+    assert (path.lstat().st_ino, path.lstat().st_mode) == (before.st_ino, before.st_mode)

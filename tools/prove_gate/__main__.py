@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run the gate over and over on SoftHSM2 beside a noisy neighbour: unchanged, and with planted slowdowns.
 
-Usage: python -m tools.prove_gate [--runs 300] [--planted 60] [--minutes 90] [--table]
-Every run is a line in .state/proof/gate-2.jsonl; a later call goes on where this one ended (Ctrl-C, or --minutes), with
-the runs of the same rule. Prints counts with exact intervals as a Markdown table. Exit: 0 the goals are met, 1 not, or
-not yet (no run begins without a baseline, which is given up after five minutes).
+Usage: python -m tools.prove_gate [--runs 300] [--planted 60] [--minutes 90] [--table [LOG]]
+Every run is a line in .state/proof/gate-3.jsonl; a later call goes on where this one ended (Ctrl-C, or --minutes), with
+the runs of the same rule. Prints counts with exact intervals as a Markdown table; --table LOG those of an earlier log.
+Exit: 0 the goals are met, 1 not, or not yet (no run begins without a baseline, which is given up after five minutes).
 """
 
 import argparse
+import ast
+import hashlib
 import json
 import os
 import subprocess
@@ -20,10 +22,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TextIO
 
 from sealpass.backends.registry import key_maker
-from sealpass.bench.gate import baseline, decision, figures, rounds, spawn, trimmed, worker
+from sealpass.bench.gate import baseline, decision, figures, rounds, spawn, student, trimmed, worker
 from sealpass.bench.gate.decision import ANOTHER_DAY_SD, Outcome, Rule
 from sealpass.core.capabilities import UnwrapMode
 from sealpass.core.uri import KeyUri
@@ -32,7 +34,7 @@ from tools.prove_gate.exact import interval
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = ROOT / ".state" / "proof"
-LOG = STATE / "gate-2.jsonl"
+LOG = STATE / "gate-3.jsonl"
 UNCHANGED = "unchanged"
 KINDS = {UNCHANGED: "unchanged", "slower": "every operation 5 % slower", "tail": "1 operation in 50 takes 3x"}
 CYCLE = (UNCHANGED, UNCHANGED, "slower", UNCHANGED, UNCHANGED, "tail", UNCHANGED)
@@ -55,11 +57,25 @@ def constants(*modules: ModuleType) -> dict[str, float | dict[str, float]]:
     return found
 
 
+def code(*modules: ModuleType) -> str:
+    """A hash of what modules do: of their source text without comments, docstrings and layout."""
+    digest = hashlib.sha256()
+    for module in modules:
+        tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                said = [one for one in node.body if isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant)]
+                node.body = [one for one in node.body if one not in said]
+        digest.update(ast.unparse(tree).encode())
+    return digest.hexdigest()
+
+
 SIGNATURE = [
     asdict(RULE),
     constants(decision, figures, trimmed, rounds, worker),
     asdict(spawn.Request("")),
     baseline.PROCESSES,
+    code(decision, figures, rounds, student, trimmed, worker),
 ]
 """Runs of another rule prove nothing about this one."""
 
@@ -125,18 +141,27 @@ def one_run(uri: str, kind: str, stored: Sequence[figures.Figures]) -> dict[str,
     }
 
 
-def read_log() -> list[dict[str, Any]]:
-    """The runs of this rule so far; a line that an interrupt cut off is none."""
+def read_log(log: Path | None = None) -> list[dict[str, Any]]:
+    """The runs of this rule so far, or, of an earlier log, those of its last one; a line that was cut off is none."""
+    path = LOG if log is None else log
     runs = []
-    if LOG.exists():
-        for line in LOG.read_text(encoding="utf-8").splitlines():
-            try:
-                run = json.loads(line)
-            except ValueError:
-                continue
-            if run["rule"] == json.loads(json.dumps(SIGNATURE)):
-                runs.append(run)
-    return runs
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            runs.append(json.loads(line))
+        except ValueError:
+            continue
+    rule = json.loads(json.dumps(SIGNATURE)) if log is None or not runs else runs[-1]["rule"]
+    return [run for run in runs if run["rule"] == rule]
+
+
+def opened_log() -> TextIO:
+    """The log, to go on with a line of its own after one that an interrupt cut off; the caller closes it."""
+    log = LOG.open("a+", encoding="utf-8")
+    log.seek(0)
+    so_far = log.read()  # leaves the file at its end
+    if so_far and not so_far.endswith("\n"):
+        log.write("\n")
+    return log
 
 
 def table(runs: Sequence[dict[str, Any]]) -> str:
@@ -176,7 +201,7 @@ def prove(wanted: dict[str, int], end: float) -> None:
     uri = token()
     behind = Counter(run["kind"] for run in read_log())
     number = behind.total()
-    with LOG.open("a", encoding="utf-8") as log:
+    with opened_log() as log:
         while any(behind[kind] < count for kind, count in wanted.items()):
             with neighbour(wanted=number // RUNS_PER_BASELINE % 2 == 1):
                 stored = new_baseline(uri)
@@ -201,19 +226,19 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=300, help="of an unchanged token")
     parser.add_argument("--planted", type=int, default=60, help="of each slowdown")
     parser.add_argument("--minutes", type=float, default=90, help="stop after these; the next call goes on")
-    parser.add_argument("--table", action="store_true", help="only print what there is")
+    parser.add_argument("--table", nargs="?", const=LOG, type=Path, metavar="LOG", help="only print what there is")
     arguments = parser.parse_args()
     STATE.mkdir(parents=True, exist_ok=True)
-    os.chdir(ROOT)  # where fresh processes find the planted effects
     wanted = {kind: arguments.runs if kind == UNCHANGED else arguments.planted for kind in KINDS}
     if not arguments.table:
+        os.chdir(ROOT)  # where fresh processes find the planted effects
         try:
             prove(wanted, time.monotonic() + 60 * arguments.minutes)
         except KeyboardInterrupt:
             print("interrupted; the next call goes on from here", file=sys.stderr)
         except NoBaselineError as error:
             print(error, file=sys.stderr)
-    runs = read_log()
+    runs = read_log(None if arguments.table == LOG else arguments.table)
     print(table(runs))
     return 0 if met(runs, wanted) else 1
 

@@ -73,11 +73,12 @@ def compare(
     answer is clear, and never more than a minute: docs/gate.md.
     """
     a, b = _contenders(keys, pythons)
+    key_files = []
     for whose, uri in (("A", a.uri), ("B", b.uri)):
         with naming(whose):
-            KeyUri.parse(uri)
+            key_files.append((whose, KeyUri.parse(uri).text("path")))
     check_reference(reference)
-    written.prepare()
+    written.prepare(key_files)
     rule = Rule() if noise_floor is None else replace(Rule(), noise_floor=noise_floor)
     asked = comparing.Asked(a, b, reference, force_login, rule, max_error_rate=max_error_rate)
     document = comparing.run(asked, lambda stage: say(stage if as_json else f"sealpass: {stage}", as_json=as_json))

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from sealpass.bench.export import printable_texts
 from sealpass.bench.gate import gate as gating
 from sealpass.bench.gate import rows, targets
 from sealpass.bench.gate.decision import Rule
@@ -16,12 +18,11 @@ from sealpass.cli.command import Command
 from sealpass.cli.gate_options import (
     Written,
     check_reference,
-    file_name,
     max_error_rate_option,
     noise_floor_option,
     written_options,
 )
-from sealpass.cli.options import force_login_option, json_option, key_argument, not_empty
+from sealpass.cli.options import file_name, force_login_option, json_option, key_argument, not_empty
 from sealpass.cli.output import say, write_result
 from sealpass.cli.table import render
 from sealpass.core.errors import ConfigError
@@ -50,7 +51,7 @@ from sealpass.core.uri import KeyUri
     "reason",
     metavar="REASON",
     callback=not_empty,
-    help="Measure, and write the baseline in place of comparing; the reason is kept in it.",
+    help="Measure, and write the baseline in place of comparing; the reason, one line, is kept in it.",
 )
 @click.option(
     "--targets",
@@ -97,20 +98,18 @@ def gate(  # noqa: PLR0913 - click passes every option by name
     status 1) where an answer is wrong, where it is slower than its baseline by more than the noise floor and that is
     statistically significant, where it is another key than the baseline's (size, mode, algorithm), or where it misses
     a target by more than its slack. Inconclusive (4): neither a
-    slowdown nor its absence was shown. Takes 7 seconds where the answer is clear, and never more than a minute
-    without --targets: docs/gate.md.
+    slowdown nor its absence was shown. Takes six to eight seconds where the answer is clear, and never more
+    than a minute without --targets: docs/gate.md.
     """
-    KeyUri.parse(uri)
+    key = KeyUri.parse(uri)
     check_reference(reference)
-    if reason is not None and not reason.strip():
-        raise ConfigError(
-            "a baseline is not updated without a reason", hint="say why: --update-baseline 'new firmware'"
-        )
-    written.prepare()
+    if reason is not None:
+        reason = _checked(reason)
+    written.prepare((("--baseline", baseline), ("--targets", targets_file), ("KEY", key.text("path"))))
     asked = gating.Asked(
         Request(uri, reference, force_login=force_login),
         Path(baseline),
-        None if reason is None else reason.strip(),
+        reason,
         None if targets_file is None else targets.load(Path(targets_file)),
         targets_file,
         on_mismatch == "fail",
@@ -123,8 +122,24 @@ def gate(  # noqa: PLR0913 - click passes every option by name
     click.get_current_context().exit(document["verdict"]["exit_code"])
 
 
+def _checked(reason: str) -> str:
+    """The reason for a new baseline in one line; raises ConfigError, and UsageError beside options that compare."""
+    context = click.get_current_context()
+    for name in ("on_mismatch", "noise_floor"):
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            option = f"--{name.replace('_', '-')}"
+            raise click.UsageError(f"{option} says how to compare, and --update-baseline compares nothing", context)
+    line, hint = " ".join(reason.split()), "say why: --update-baseline 'new firmware'"
+    if not line:
+        raise ConfigError("a baseline is not updated without a reason", hint=hint)
+    if not line.isprintable():
+        raise ConfigError("the reason for a baseline is text in UTF-8, without control characters", hint=hint)
+    return line
+
+
 def shown(document: dict[str, Any]) -> str:
     """A gate document for people."""
+    document = printable_texts(document)
     parts = ["\n".join(rows.side_lines(document))]
     if document["comparisons"]:
         parts.append(render(rows.comparison_rows(document), rows.comparison_headers(document)))

@@ -3,15 +3,16 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
+from sealpass.bench.load.document import SCHEMA
 from sealpass.bench.load.merge import merge as merge_documents
 from sealpass.bench.report import files
+from sealpass.bench.report.reading import read
 from sealpass.cli.bench_run import STDOUT, table
 from sealpass.cli.command import Command
-from sealpass.cli.options import json_option, not_empty
+from sealpass.cli.options import check_apart, json_option, not_empty
 from sealpass.cli.output import write_result
 from sealpass.core.errors import ConfigError
 
@@ -34,23 +35,12 @@ def merge(*, results: tuple[str, ...], out: str | None, as_json: bool) -> None:
     which at least one of the runs was measuring: the sum of their rates where they were started together, their mean
     where they followed one another.
     """
+    check_apart([("--out", out if out != STDOUT else None)], [("a result", result) for result in results])
+    documents = [read(Path(result), [SCHEMA]) for result in results]
     try:
-        document = merge_documents([read_result(Path(result)) for result in results])
-    except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
+        document = merge_documents(documents)
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:  # an index, a date
         raise ConfigError(f"a file does not follow the schema sealpass.run/1 ({type(error).__name__})") from None
     if out is not None and out != STDOUT:
         files.write_all({Path(out): json.dumps(document, indent=2) + "\n"})
     write_result(document, table(document), as_json=as_json or out == STDOUT)
-
-
-def read_result(path: Path) -> dict[str, Any]:
-    """A result file; raises ConfigError."""
-    try:
-        loaded = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError:
-        raise ConfigError(f"{path} is not JSON") from None
-    if not isinstance(loaded, dict):
-        raise ConfigError(f"{path} is not a result of sealpass bench run")
-    return loaded

@@ -1,28 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """``sealpass bench report``: result files as a page with plots, as Markdown or as tables."""
 
-import json
-import re
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from sealpass.bench.report import files, html_page, markdown, terminal
 from sealpass.bench.report.outline import Document
+from sealpass.bench.report.reading import read
 from sealpass.cli.command import Command
-from sealpass.cli.options import json_option, not_empty
+from sealpass.cli.options import check_apart, json_option, not_empty
 from sealpass.cli.output import say, write_result
 from sealpass.cli.table import is_terminal
 from sealpass.core.errors import ConfigError
 
 STDOUT = "-"
 _FORMATS = ("html", "markdown", "terminal")
-_WRONG = (KeyError, IndexError, TypeError, ValueError, AttributeError)
-"""What comes of a file that claims a schema and does not follow it."""
+_WRONG = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+"""What comes of a file that has the form of a schema, and figures or members that nobody measured."""
 
 
 @click.command(
@@ -54,7 +52,9 @@ def report(*, results: tuple[str, ...], form: str, out: str, as_json: bool) -> N
     the plots of several runs lie over each other. The HTML file needs nothing from elsewhere: it can be filed, sent
     and printed. Of one set of result files the report is always the same.
     """
-    text = _render(results, [read_result(Path(result)) for result in results], form, to_terminal=out == STDOUT)
+    check_apart([("--out", out if out != STDOUT else None)], [("a result", result) for result in results])
+    documents = [read(Path(result), html_page.SCHEMAS, leniently=True) for result in results]
+    text = _render(results, documents, form, to_terminal=out == STDOUT)
     if out != STDOUT:
         files.write_all({Path(out): text})
     if as_json:
@@ -64,29 +64,6 @@ def report(*, results: tuple[str, ...], form: str, out: str, as_json: bool) -> N
         write_result(None, text.removesuffix("\n"), as_json=False)
     else:
         say(f"report: {out}", as_json=False)
-
-
-def read_result(path: Path) -> dict[str, Any]:
-    """A result file of a schema that a report can be made of; raises ConfigError."""
-    try:
-        loaded = json.loads(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise ConfigError(f"{path} is not JSON") from None
-    schema = loaded.get("schema") if isinstance(loaded, dict) else None
-    if not isinstance(loaded, dict) or schema not in html_page.SCHEMAS:
-        raise ConfigError(f"{path}: {_refused(schema)}", hint=f"a report is made of {', '.join(html_page.SCHEMAS)}")
-    return loaded
-
-
-def _refused(schema: object) -> str:
-    known = re.fullmatch(r"(sealpass\.[a-z]{1,30}/)[0-9]{1,9}", schema) if isinstance(schema, str) else None
-    if known is None:
-        return "not a result file of sealpass"
-    if any(each.startswith(known[1]) for each in html_page.SCHEMAS):
-        return f"{known[0]} is of another version of sealpass"
-    return f"there is no report on {known[0]}"
 
 
 def _render(results: Sequence[str], documents: Sequence[Document], form: str, *, to_terminal: bool) -> str:

@@ -6,12 +6,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from sealpass.bench.load.interrupts import outlast
 from sealpass.bench.load.objective import error_share
 from sealpass.bench.load.operations import Name
 from sealpass.bench.load.recording import WRONG_RESULT
@@ -22,11 +23,12 @@ from sealpass.bench.report import files
 from sealpass.cli import failures
 from sealpass.cli.command import Command
 from sealpass.cli.load_options import Inquiry, conclusions, inquiry_options, misses_objective
-from sealpass.cli.options import json_option, not_empty
+from sealpass.cli.options import NamedPath, check_apart, json_option, not_empty
 from sealpass.cli.output import say, warn, write_result
 from sealpass.cli.table import is_terminal, render
 from sealpass.core.argon2_hash import Argon2Parameters
 from sealpass.core.contract import PROFILES
+from sealpass.core.uri import KeyUri
 
 T = TypeVar("T")
 STDOUT = "-"
@@ -168,12 +170,12 @@ def run(  # noqa: PLR0913 - click passes every option by name
         given["warm_up_min_s"] = min(warm_up, base.warm_up_min_s)
     settings = replace(base, **{name: value for name, value in given.items() if value not in (None, ())})
     if out is not None and out != STDOUT:
+        check_apart([("--out", out)], _inputs(settings, scenario, inquiry))
         files.make_directory(Path(out).parent)
     with _progress(as_json=as_json) as progress:
         document = inquiry.run(settings, progress)
-    text = json.dumps(document, indent=2) + "\n"
     if out is not None and out != STDOUT:
-        files.write_all({Path(out): text})
+        _write(document, Path(out))
     shown = "\n".join([table(document), *conclusions(document)])
     if as_json or out == STDOUT:
         write_result(document, "", as_json=True)
@@ -187,6 +189,27 @@ def run(  # noqa: PLR0913 - click passes every option by name
     for text in (*rates_not_kept(document), *failing(document, allowed)):
         warn(text, as_json=as_json)
     click.get_current_context().exit(status_of(document, allowed=allowed))
+
+
+def _inputs(settings: Settings, scenario: str | None, inquiry: Inquiry) -> Iterator[NamedPath]:
+    """The files that a run reads, here or on other machines; raises ConfigError for what is no URI."""
+    yield "--scenario", scenario
+    for uri in map(KeyUri.parse, filter(None, (*settings.keys, settings.seal_key))):
+        yield "the file of a key", uri.text("path")
+        for name in ("pin-source", "store-pass-source", "key-pass-source"):
+            yield name, (uri.text(name) or "").removeprefix("file:") or None
+    if inquiry.scheduler is not None and inquiry.scheduler.files is not None:
+        yield from (("a file of --tls", path) for path in astuple(inquiry.scheduler.files))
+
+
+def _write(document: dict[str, Any], out: Path) -> None:
+    """The file is whole, or not there; an interrupt is raised when it is written."""
+    _, was_interrupted = outlast(
+        lambda: files.write_all({out: json.dumps(document, indent=2) + "\n"}),
+        is_second=document["status"] == "interrupted",
+    )
+    if was_interrupted:
+        raise KeyboardInterrupt
 
 
 def status_of(document: dict[str, Any], *, allowed: float = 0.0) -> int:

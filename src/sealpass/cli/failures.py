@@ -50,7 +50,10 @@ def describe(error: BaseException) -> Failure:
             return Failure(INTERRUPTED, "interrupted", "interrupted")
         case _:
             # The message stays out: it may quote what was being worked on.
-            text = f"{type(error).__name__} ({_place(error)}); run with --debug for the traceback"
+            what = f"{type(error).__name__} ({_place(error)})"
+            if getattr(error, "is_printable", False):
+                what = str(error)
+            text = f"{what}; run with --debug for the traceback"
             return Failure(BUG, "internal", text, "please report it: this is a bug in sealpass")
 
 

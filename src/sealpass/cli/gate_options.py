@@ -3,7 +3,7 @@
 
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import click
 from sealpass.bench import export
 from sealpass.bench.gate.operation import SOFTWARE, naming
 from sealpass.bench.report import files
-from sealpass.cli.options import not_empty
+from sealpass.cli.options import NamedPath, check_apart, file_name
 from sealpass.core.uri import KeyUri
 
 Command = Callable[..., Any]
@@ -25,13 +25,6 @@ _HELP = {
     "prometheus": "Write the figures in Prometheus' text format.",
     "pytest-benchmark": "Write the times as pytest-benchmark's JSON, for tools that keep a history.",
 }
-
-
-def file_name(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """Refuse empty text, and the dash that means a stream elsewhere: here it would be a file of that name."""
-    if value == "-":
-        raise click.BadParameter("it takes a path, and no '-'; --json prints the result itself on standard output")
-    return not_empty(context, parameter, value) if value is not None else None
 
 
 def check_reference(reference: str | None) -> None:
@@ -92,10 +85,11 @@ class Written:
     paths: Mapping[str, Path]
     """By form; json is the document itself."""
 
-    def prepare(self) -> None:
-        """See that all can be written; raises ConfigError, before any long work."""
+    def prepare(self, inputs: Iterable[NamedPath]) -> None:
+        """See that all can be written, and that none replaces an input; raises ConfigError, before any long work."""
+        check_apart([("--out" if form == "json" else f"--{form}", path) for form, path in self.paths.items()], inputs)
         for path in self.paths.values():
-            files.make_directory(path.parent)
+            files.make_place(path)
 
     def write(self, document: Mapping[str, Any]) -> None:
         """All of them, or none; raises ConfigError."""

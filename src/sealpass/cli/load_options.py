@@ -13,7 +13,7 @@ from sealpass.bench.load.distributed import run_distributed
 from sealpass.bench.load.find_max import Search
 from sealpass.bench.load.objective import parse
 from sealpass.bench.load.run import Progress
-from sealpass.bench.load.scaling import check_axes, scaling
+from sealpass.bench.load.scaling import add_scaling, check_axes
 from sealpass.bench.load.scenario import Settings
 from sealpass.bench.load.usl import require_scipy
 from sealpass.cli.options import not_empty
@@ -43,7 +43,7 @@ class Inquiry:
         with self.scheduler.connect() as cluster:
             document = run_distributed(cluster, settings, progress)
         if self.fits_law:
-            document["scaling"] = scaling(document["measurements"], seed=settings.seed)
+            add_scaling(document, seed=settings.seed)
         return document
 
 

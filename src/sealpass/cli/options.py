@@ -2,19 +2,24 @@
 """Arguments and options that several commands share, so that one name means one thing everywhere."""
 
 import functools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from sealpass.cli.profiles import PROFILE_NAMES, AesGcm
 from sealpass.core.algorithms import OAEP_BY_JWE_NAME
+from sealpass.core.errors import ConfigError
 from sealpass.core.kms_profile import NonceForm
 from sealpass.core.records import RecordUse
 
 Command = Callable[..., Any]
 
 T = TypeVar("T", bound=str | tuple[str, ...] | None)
+NamedPath = tuple[str, str | Path | None]
+"""The name of an option or argument, and the file that it names; None where it was not given."""
 
 
 def not_empty(_context: click.Context, _parameter: click.Parameter, value: T) -> T:
@@ -22,6 +27,34 @@ def not_empty(_context: click.Context, _parameter: click.Parameter, value: T) ->
     if value == "" or (isinstance(value, tuple) and "" in value):
         raise click.BadParameter("it is empty; is the shell variable set?")
     return value
+
+
+def file_name(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse empty text, and the dash that means a stream elsewhere: here it would be a file of that name."""
+    if value == "-":
+        raise click.BadParameter("it takes a path, and no '-'; --json prints the result itself on standard output")
+    return not_empty(context, parameter, value)
+
+
+def check_apart(outputs: Iterable[NamedPath], inputs: Iterable[NamedPath] = ()) -> None:
+    """See that no output is the file of an input or of another output, also by way of links; raises ConfigError."""
+    taken = [(name, path) for name, path in inputs if path is not None]
+    for name, path in outputs:
+        if path is None:
+            continue
+        for other, other_path in taken:
+            if _same_file(path, other_path):
+                message = f"{other} and {name} are the same file, {path}"
+                raise ConfigError(message, hint="give each of them a file of its own")
+        taken.append((name, path))
+
+
+def _same_file(one: str | Path, other: str | Path) -> bool:
+    """Whether two paths lead to one file; it need not be there yet."""
+    try:
+        return os.path.realpath(one) == os.path.realpath(other) or Path(one).samefile(other)
+    except (OSError, ValueError):  # not there; or a NUL in it, which no file has
+        return False
 
 
 key_argument = click.argument("uri", metavar="KEY", callback=not_empty)

@@ -20,7 +20,14 @@ from sealpass.bench.qualification import qualify as qualify_key
 from sealpass.bench.report import files, html_page, markdown, terminal
 from sealpass.cli.command import Command
 from sealpass.cli.failures import describe, report
-from sealpass.cli.options import aes_gcm_options, allow_sha1_option, force_login_option, json_option, not_empty
+from sealpass.cli.options import (
+    aes_gcm_options,
+    allow_sha1_option,
+    file_name,
+    force_login_option,
+    json_option,
+    not_empty,
+)
 from sealpass.cli.output import say, write_result
 from sealpass.cli.profiles import AesGcm, chosen_profile
 from sealpass.cli.table import is_terminal
@@ -62,7 +69,7 @@ def _checked_floor(_context: click.Context, _parameter: click.Parameter, value: 
 
 
 def _directory(context: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:
-    checked = not_empty(context, parameter, value)  # before it is a Path: an empty one is the current directory
+    checked = file_name(context, parameter, value)  # before it is a Path: an empty one is the current directory
     return None if checked is None else Path(checked)
 
 
@@ -113,7 +120,7 @@ def _directory(context: click.Context, parameter: click.Parameter, value: str | 
     "--targets",
     "targets_file",
     type=click.Path(dir_okay=False),
-    callback=not_empty,
+    callback=file_name,
     help="Also hold the key against absolute targets of speed, without a queue: a TOML file.",
 )
 @force_login_option

@@ -3,6 +3,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from sealpass.bench.gate import baseline, shape
+from sealpass.bench.gate.figures import DEVICE_FIRST, Recording, figures
 from sealpass.core.errors import ConfigError
 from tests.bench.gate.conftest import DEVICE, HOST, REFERENCE, a_baseline
 
@@ -59,6 +61,26 @@ def test_a_missing_baseline_says_how_to_make_one(tmp_path: Path) -> None:
         lambda document: document["processes"][0].update(log_ratio=800.0),
         lambda document: document["processes"][0].update(log_ratio=None),
         lambda document: document["processes"][0].update(reference_median_ns=0),
+        lambda document: document["processes"][0].update(reference_median_ns=-216_000, device_median_ns=-475_200),
+        lambda document: document["processes"][0].update(log_ratio=-20.0),
+        lambda document: document["processes"][0].update(log_ratio=1.5),
+        lambda document: document["processes"][0].update(
+            log_ratio=-18.0, device_median_ns=1, reference_median_ns=65_659_969
+        ),
+        lambda document: document["processes"][0].update(
+            log_ratio=0.0, device_median_ns=2**53, reference_median_ns=2**53
+        ),
+        lambda document: document["processes"][0].update(
+            log_ratio=0.0, device_median_ns=10**9, reference_median_ns=10**9
+        ),
+        lambda document: document["processes"][0].update(excess=1e15),
+        lambda document: document["processes"][0].update(excess=19.1),
+        lambda document: document["processes"][0].update(warm=700),
+        lambda document: document["processes"][0].update(slow=501),
+        lambda document: document["processes"][0].update(witnessed=601),
+        lambda document: document["history"][0].update(reason="\ud800"),
+        lambda document: document["device"].update(uri="\udcff"),
+        lambda document: document["host"].update({"\ud800": 1}),
         lambda document: [one.update(warm=1) for one in document["processes"]],
         lambda document: document["device"].pop("key_id"),
         lambda document: document["device"].pop("module"),
@@ -125,6 +147,19 @@ def test_a_baseline_that_was_cut_off_is_called_so(tmp_path: Path) -> None:
         path.write_text(text[:end])
         with pytest.raises(ConfigError, match="was cut off"):
             baseline.load(path)
+
+
+@pytest.mark.parametrize("pair_ns", [100_000, 2 * 416_000_000])
+def test_whatever_a_process_may_measure_can_be_read_again(tmp_path: Path, pair_ns: int) -> None:
+    """Of a device as fast as none, and of the slowest that counts: twelve pairs in the five seconds of a process."""
+    device, reference = round(0.7 * pair_ns), round(0.3 * pair_ns)
+    recording = Recording(
+        [device] * 500, [reference] * 500, [device] * 500, [DEVICE_FIRST * (n % 2) for n in range(500)]
+    )
+    found = figures(recording)
+    path = tmp_path / "baseline.json"
+    replace(a_baseline(), processes=[found] * 12).save(path)
+    assert baseline.load(path).processes[0].counts
 
 
 def test_where_a_baseline_is_wrong_is_told(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import NormalDist
 
 import pytest
 
@@ -110,6 +111,29 @@ def test_what_would_have_been_seen_is_caught_and_less_than_twice_the_floor() -> 
     assert found.visible is not None
     assert RULE.noise_floor < found.visible < 2 * RULE.noise_floor
     assert medians(side(count=12), side(found.visible)).outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize("between", [0.0, 0.02], ids=["beyond the floor", "beyond the interval"])
+def test_what_would_have_been_seen_is_missed_in_5_of_100_runs(between: float) -> None:
+    """Runs scatter by the standard error that the interval shows; one fails beyond the floor and the interval."""
+    alike = [plain(math.log(2.2))] * 5
+    found = medians(alike, alike, between)
+    assert found.difference is not None
+    assert found.visible is not None
+    half = math.log1p(found.difference.high)
+    error = half / NormalDist().inv_cdf(1 - RULE.level("median"))
+    limit = max(math.log1p(RULE.noise_floor), half)
+    assert NormalDist(math.log1p(found.visible), error).cdf(limit) == pytest.approx(0.05, abs=1e-4)
+
+
+def test_a_p_value_is_that_of_a_difference_either_way() -> None:
+    """1 where there is none; twice the level of a one-sided test where the interval ends at zero."""
+    alike = [plain(math.log(2.2))] * 5
+    assert medians(alike, alike).p_value == 1.0
+    found = medians(alike, alike)
+    assert found.difference is not None
+    edge = [plain(math.log(2.2) + math.log1p(found.difference.high))] * 5
+    assert medians(alike, edge).p_value == pytest.approx(2 * RULE.level("median"), rel=1e-3)
 
 
 @pytest.mark.parametrize(("slow", "outcome"), [(0, "pass"), (1, "pass"), (10, "fail"), (40, "fail")])

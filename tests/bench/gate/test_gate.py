@@ -408,11 +408,25 @@ def test_targets_come_last(
     targets = Targets(1.5, {"default": Target("default", 100.0, 50.0)})
     missed = objectives.reserve(targets.of("pkcs11"), 300.0, 1.5, json.loads(_MEASUREMENT))
     monkeypatch.setattr(objectives, "measure", lambda *_arguments: [missed])
-    document = run(asked(path, targets=targets, targets_file="targets.toml"), take=take)
+    document = run(asked(path, targets=targets, targets_file="targets.toml", max_error_rate=0.001), take=take)
     Draft202012Validator(gate_schema).validate(document)
     assert stages(document)["objectives"] == outcome
     assert document["verdict"]["verdict"] == verdict
 
 
-_MEASUREMENT = """{"status": "measured", "reason": null, "errors": {}, "verified": 500, "throughput_per_s": 90.0,
- "stability": {"status": "steady", "reasons": []}}"""
+def test_errors_that_are_allowed_are_allowed_under_load(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same share of them."""
+    given: list[float] = []
+
+    def measure(_uri: str, _targets: Targets, _device: Any, max_error_rate: float) -> list[dict[str, Any]]:
+        given.append(max_error_rate)
+        return []
+
+    monkeypatch.setattr(objectives, "measure", measure)
+    targets = Targets(1.5, {"default": Target("default", 100.0, 50.0)})
+    run(asked(path, targets=targets, max_error_rate=0.02), take=processes())
+    assert given == [0.02]
+
+
+_MEASUREMENT = """{"status": "measured", "reason": null, "errors": {}, "operations": 500, "verified": 500,
+ "throughput_per_s": 90.0, "machine": null, "stability": {"status": "steady", "reasons": []}}"""

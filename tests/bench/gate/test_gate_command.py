@@ -12,7 +12,7 @@ from sealpass.bench.gate import gate
 from sealpass.bench.gate.gate import Asked
 from sealpass.cli.bench_gate import shown
 from sealpass.core.errors import BackendUnavailable
-from tests.bench.gate.conftest import EXAMPLES, a_baseline, example
+from tests.bench.gate.conftest import EXAMPLES, a_baseline, example, processes
 from tests.bench.gate.told import ToldCommand
 
 KEY = "pkcs11:token=prod;object=e2ee"
@@ -60,14 +60,15 @@ def test_what_is_asked_for_arrives(command: Command, tmp_path: Path) -> None:
     targets = tmp_path / "targets.toml"
     targets.write_text("[default]\nlogins-per-second = 1\np99-ms = 1")
     command(
-        KEY, "--baseline", "b.json", "--update-baseline", " new firmware ", "--targets", str(targets), "--reference",
-        "pkcs11:object=ref", "--on-mismatch", "fail", "--noise-floor", "4%", "--max-error-rate", "0.5%",
-        "--force-login",
+        KEY, "--baseline", "b.json", "--targets", str(targets), "--reference", "pkcs11:object=ref", "--on-mismatch",
+        "fail", "--noise-floor", "4%", "--max-error-rate", "0.5%", "--force-login",
     )  # fmt: skip
-    (asked,) = command.asked
+    command(KEY, "--baseline", "b.json", "--update-baseline", " new\n  firmware\u00a0\u2192 2 ")
+    asked, update = command.asked
     assert (asked.request.uri, asked.request.reference, asked.request.force_login) == (KEY, "pkcs11:object=ref", True)
     assert asked.max_error_rate == 0.005
-    assert (asked.reason, asked.fail_on_mismatch, asked.rule.noise_floor) == ("new firmware", True, 0.04)
+    assert (asked.reason, asked.fail_on_mismatch, asked.rule.noise_floor) == (None, True, 0.04)
+    assert (update.reason, update.fail_on_mismatch) == ("new firmware \u2192 2", False)
     assert asked.targets is not None
     assert asked.targets.of("pkcs11").logins_per_s == 1
 
@@ -77,6 +78,11 @@ def test_what_is_asked_for_arrives(command: Command, tmp_path: Path) -> None:
     [
         [KEY],
         [KEY, "--baseline", "b.json", "--update-baseline", "  "],
+        [KEY, "--baseline", "b.json", "--update-baseline", "\udcff"],
+        [KEY, "--baseline", "b.json", "--update-baseline", "\x1b[31m"],
+        [KEY, "--baseline", "b.json", "--update-baseline", "x", "--on-mismatch", "fail"],
+        [KEY, "--baseline", "b.json", "--update-baseline", "x", "--on-mismatch", "warn"],
+        [KEY, "--baseline", "b.json", "--update-baseline", "x", "--noise-floor", "10%"],
         [KEY, "--baseline", "b.json", "--noise-floor", "0"],
         [KEY, "--baseline", "b.json", "--noise-floor", "250%"],
         [KEY, "--baseline", "b.json", "--noise-floor", "much"],
@@ -98,6 +104,47 @@ def test_what_is_wrong_on_the_command_line_is_2(
     assert command(*arguments)[0] == 2
     assert command.asked == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", [["--on-mismatch", "fail"], ["--noise-floor", "10%"]], ids=str)
+def test_an_option_that_a_new_baseline_does_not_keep_is_named(command: Command, option: list[str]) -> None:
+    """Whoever gives one would believe it to be in the file."""
+    status, _output, words = command(KEY, "--baseline", "b.json", "--update-baseline", "x", *option)
+    assert status == 2
+    assert f"{option[0]} says how to compare, and --update-baseline compares nothing" in words
+
+
+@pytest.mark.parametrize("update", [[], ["--update-baseline", "first"]], ids=["compare", "update"])
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["words", "json"])
+def test_a_file_name_that_is_no_text_is_shown_as_far_as_it_is(
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    update: list[str],
+    form: list[str],
+) -> None:
+    """Linux has such names; what was measured is told all the same, and no result holds half a character."""
+    path = tmp_path / "b\udcff.json"
+    if not update:
+        a_baseline().save(path)
+    monkeypatch.setattr(gate.run, "__kwdefaults__", {"take": processes()})
+    assert main(["bench", "gate", KEY, "--baseline", str(path), *update, *form]) == 0
+    output = capfd.readouterr().out
+    assert ("b\ufffd.json" in output) or ("b\\ufffd.json" in output)
+    assert "udcff" not in output
+    assert path.exists()
+
+
+def test_labels_of_a_baseline_write_no_control_sequences(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whoever writes to the file does not write to the terminal of who reads it."""
+    path = tmp_path / "b.json"
+    a_baseline(module={"status": "read", "reason": None, "values": {"library version": "\x1b[31m"}}).save(path)
+    monkeypatch.setattr(gate.run, "__kwdefaults__", {"take": processes()})
+    assert main(["bench", "gate", KEY, "--baseline", str(path)]) == 0
+    output = capfd.readouterr().out
+    assert "library version was \ufffd[31m and is 2.6" in output
 
 
 def test_a_missing_baseline_is_2_and_says_how_to_make_one(

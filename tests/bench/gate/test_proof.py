@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -88,6 +89,23 @@ def test_another_constant_is_another_rule(monkeypatch: pytest.MonkeyPatch) -> No
     assert proof.constants(decision) != before
 
 
+def test_another_formula_is_another_rule(tmp_path: Path) -> None:
+    """Other words about the same code are not."""
+
+    def written(text: str) -> ModuleType:
+        module = ModuleType("rule")
+        module.__file__ = str(tmp_path / "rule.py")
+        Path(module.__file__).write_text(text)
+        return module
+
+    formula = "class A:\n    def f(x):\n        return {} * x\n"
+    before = proof.code(written(formula.format(2)))
+    said = '"""A module."""\n\n' + formula.replace("):\n", '):  # twice\n        """Twice."""\n').format(2)
+    assert '"""Twice."""' in said
+    assert proof.code(written(said)) == before
+    assert proof.code(written(formula.format(3))) != before
+
+
 @pytest.mark.parametrize(
     ("figures", "why"), [({"warm": 1}, "busy"), ({"pairs": 6, "warm": 6}, "too slowly")], ids=["busy", "slow"]
 )
@@ -136,3 +154,34 @@ def test_only_runs_of_this_rule_count(monkeypatch: pytest.MonkeyPatch, tmp_path:
     other = json.dumps({**json.loads(good), "rule": ["another"]})
     log.write_text(f"{good}\n{other}\n{good[:20]}")
     assert [run["outcome"] for run in proof.read_log()] == ["pass"]
+
+
+def test_an_earlier_log_is_counted_where_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the rule of its last run; the runs of this rule are in a log of their own."""
+    monkeypatch.setattr(proof, "STATE", tmp_path)
+    monkeypatch.setattr(proof, "LOG", tmp_path / "new.jsonl")
+    monkeypatch.chdir(tmp_path)
+    (run,) = runs("unchanged", **{"pass": 1})
+    old = [{**run, "rule": ["older"]}, {**run, "rule": ["old"]}, {**run, "rule": ["old"], "outcome": "fail"}]
+    (tmp_path / "old.jsonl").write_text("".join(json.dumps(one) + "\n" for one in old))
+    monkeypatch.setattr(sys, "argv", ["prove_gate", "--table", "old.jsonl"])
+    assert proof.main() == 1
+    assert "| unchanged | 2 | 1 | 1 | 0 |" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["prove_gate", "--table"])
+    assert proof.main() == 1
+    assert "unchanged" not in capsys.readouterr().out
+
+
+def test_a_line_that_was_cut_off_does_not_swallow_the_next(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The next call begins on a line of its own; a whole log, or none, gets no empty one."""
+    log = tmp_path / "gate.jsonl"
+    monkeypatch.setattr(proof, "LOG", log)
+    (run,) = runs("unchanged", **{"pass": 1})
+    for before in ("", json.dumps(run) + "\n", json.dumps(run)[:20]):
+        log.write_text(before)
+        with proof.opened_log() as file:
+            file.write(json.dumps(run) + "\n")
+        assert len(proof.read_log()) == 1 + before.count("\n")
+        assert "\n\n" not in log.read_text()

@@ -1,32 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """One fresh process: what it records, what it counts as an error, and what it answers."""
 
-import io
-import json
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sealpass.backends.registry import open_key
-from sealpass.bench.gate import operation, spawn, worker
-from sealpass.bench.gate.figures import DEVICE_FIRST, DEVICE_INTERRUPTED, DEVICE_TORN, REFERENCE_INTERRUPTED, Recording
+from sealpass.bench.gate import operation, worker
+from sealpass.bench.gate.figures import (
+    DEVICE_FIRST,
+    DEVICE_INTERRUPTED,
+    DEVICE_TORN,
+    REFERENCE_INTERRUPTED,
+    Recording,
+)
 from sealpass.bench.gate.operation import SOFTWARE, Timed, device_operation, reference_key, reference_operation
-from sealpass.bench.qualification.document import SOFTWARE_NOTE
 from sealpass.core import jwe
 from sealpass.core.errors import (
     AuthenticationFailed,
     BackendUnavailable,
     ConfigError,
     DecryptionFailed,
-    Error,
-    KeyNotFound,
     RejectReason,
     TokenRejected,
-    UnsupportedAlgorithm,
 )
 from sealpass.core.protocols import Unwrapper
 from tests.support.soft_tokens import SoftToken
@@ -228,82 +226,6 @@ def test_a_planted_effect_is_in_the_device_only(software_uri: str) -> None:
     found = worker.answer({"uri": software_uri, "reference": None, "force_login": False, **SHORT}, wrap)
     assert len(wrapped) == 1
     assert set(found["errors"]) == {"wrong-result"}
-
-
-def test_a_fresh_process_answers_with_figures(software_uri: str) -> None:
-    """A real one, from its start to its end."""
-    found = spawn.measure(spawn.Request(software_uri, seconds=0.02, warm=1, most_seconds=0.5))
-    assert found.figures.pairs > 0
-    assert found.figures.errors == {}
-    assert found.device["note"] == SOFTWARE_NOTE
-
-
-def test_an_error_of_a_fresh_process_is_raised_as_what_it_was(tmp_path: Path) -> None:
-    """So that the exit status is that of the error."""
-    with pytest.raises(KeyNotFound, match="no key file"):
-        spawn.measure(spawn.Request(f"software:path={tmp_path}/none.pem"))
-
-
-@pytest.mark.parametrize("kind", [ConfigError, KeyNotFound, UnsupportedAlgorithm, AuthenticationFailed])
-def test_errors_keep_their_class(monkeypatch: pytest.MonkeyPatch, kind: type[Error]) -> None:
-    """Through the pipe and back; the hint as well."""
-    output = io.StringIO()
-    monkeypatch.setattr(sys, "stdin", io.StringIO("{}"))
-    monkeypatch.setattr(sys, "stdout", output)
-
-    def fail(*_arguments: Any) -> Any:
-        raise kind("said", hint="do this")
-
-    monkeypatch.setattr(worker, "answer", fail)
-    assert worker.main() == 0
-    error = spawn._error(json.loads(output.getvalue())["error"])
-    assert (type(error), str(error), error.hint) == (kind, "said", "do this")
-
-
-@pytest.mark.parametrize(
-    ("program", "kind"),
-    [
-        ("import os; os.kill(os.getpid(), 11)", BackendUnavailable),
-        ("raise SystemExit(3)", ConfigError),
-        ("import no_such_module", ConfigError),
-    ],
-)
-def test_a_process_that_ends_without_an_answer(program: str, kind: type[Error]) -> None:
-    """A module that crashes, or an interpreter without sealpass: an error for operators, and no traceback of it."""
-    with pytest.raises(kind) as caught:
-        spawn.measure(spawn.Request("software:path=x"), [sys.executable, "-c", program])
-    assert "Traceback" not in str(caught.value)
-
-
-def test_a_process_that_hangs_is_given_up() -> None:
-    """After the patience of its request."""
-    with pytest.raises(BackendUnavailable, match="in time"):
-        spawn.measure(
-            spawn.Request("software:path=x", patience=0.2), [sys.executable, "-c", "import time; time.sleep(60)"]
-        )
-
-
-def test_an_interpreter_that_is_not_there() -> None:
-    """The A/B of two installs names them on the command line."""
-    with pytest.raises(ConfigError, match="cannot start") as caught:
-        spawn.measure(spawn.Request("software:path=x"), spawn.worker_command("/nowhere/python"))
-    assert "before/bin/python" in caught.value.hint
-
-
-@pytest.mark.parametrize(
-    ("program", "message", "hint"),
-    [
-        ("raise SystemExit(7)", "status 7 and no answer", "'sealpass doctor URI' tries the key alone"),
-        ("print([])", "status 0 and no answer", "'PYTHON -m sealpass --version'"),
-        ("import os; os.kill(os.getpid(), 11)", "signal 11", "a fault of the module"),
-        ("import sealpass_of_old", "no sealpass with a gate", "install this version"),
-    ],
-)
-def test_a_process_that_breaks_has_a_next_step_of_its_own(program: str, message: str, hint: str) -> None:
-    """What an error of its class says elsewhere, of a URI or of a device that is away, would mislead."""
-    with pytest.raises((ConfigError, BackendUnavailable), match=message) as caught:
-        spawn.measure(spawn.Request("software:path=x"), [sys.executable, "-c", program])
-    assert hint in caught.value.hint
 
 
 def test_software_is_no_measure_of_a_device_of_its_own(software_key: Unwrapper) -> None:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -19,6 +20,7 @@ from sealpass.bench.load.scenario import Settings
 from sealpass.bench.load.worker import Tick
 from sealpass.cli.bench_run import live_line, status_of, table
 from sealpass.cli.root import root
+from sealpass.core.errors import ConfigError
 from tests.bench.load import sources
 from tests.bench.load.conftest import Validate
 from tests.cli.conftest import COMMAND, Ran, environment
@@ -106,6 +108,55 @@ def test_what_cannot_be_run_is_refused_before_anything_is_measured(
     assert "Traceback" not in ran.err
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("--rate", value) for value in ("1e-300", "1e300", "nan")),
+        *(("--seconds", value) for value in ("1e300", "inf")),
+        *(("--warm-up", value) for value in ("1e300", "nan", "-1")),
+        *(("--repeat", value) for value in ("9" * 30, "0")),
+        *(("--seed", value) for value in ("-1", "9" * 400)),
+        *(("--argon2", value) for value in (f"{'9' * 400},1,1", "0,1,1")),
+        *(("--hold", value) for value in ("1e300", "nan")),
+        ("--slo", f"p99={'9' * 400}s"),
+        ("--threads", "9" * 5000),
+    ],
+)
+def test_settings_have_bounds(option: str, value: str) -> None:
+    """Before a key is opened, for this one does not exist: no overflow, and no run without an end."""
+    search = ["--find-max", "--slo", "p99=1ms"] if option in {"--hold", "--slo"} else []
+    arguments = ["bench", "run", "software:path=none.pem", *search, option, value]
+    ran = CliRunner().invoke(root, arguments, prog_name="sealpass", standalone_mode=False)
+    assert isinstance(ran.exception, ConfigError | click.UsageError)
+
+
+@pytest.mark.parametrize("way", ["itself", "symbolic link", "hard link", "another spelling"])
+def test_a_file_that_is_read_is_not_written_over(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scenario, a key, and results that are merged or reported stay as they are; nothing is measured."""
+    monkeypatch.chdir(tmp_path)
+    files = {name: tmp_path / name for name in ("s.toml", "a.json", "key.pem")}
+    texts = {"s.toml": 'keys = ["software:path=key.pem"]', "a.json": json.dumps(example()), "key.pem": "a key"}
+    for name, text in texts.items():
+        files[name].write_text(text)
+    commands = {
+        "s.toml": ["run", "--scenario", "s.toml"],
+        "key.pem": ["run", "--scenario", "s.toml"],
+        "a.json": ["merge", "a.json", "a.json"],
+    }
+    for name, command in [*commands.items(), ("a.json", ["report", "a.json"])]:
+        out = {"itself": name, "another spelling": f"../{tmp_path.name}/{name}"}.get(way, f"other-{name}")
+        if way == "symbolic link":
+            Path(out).unlink(missing_ok=True)
+            Path(out).symlink_to(name)
+        elif way == "hard link":
+            Path(out).unlink(missing_ok=True)
+            Path(out).hardlink_to(name)
+        ran = CliRunner().invoke(root, ["bench", *command, "--out", out], prog_name="sealpass", standalone_mode=False)
+        assert isinstance(ran.exception, ConfigError)
+        assert "are the same file" in str(ran.exception)
+    assert {name: path.read_text() for name, path in files.items()} == texts
+
+
 def test_a_payload_that_no_token_has_is_refused_where_the_key_chooses_the_operation(
     tmp_path: Path, software_uri: str, aes_uri: str
 ) -> None:
@@ -132,7 +183,9 @@ def test_results_are_merged(tmp_path: Path, valid: Validate) -> None:
     assert len(merged["measurements"]) == len(ran.text.splitlines()) - 2 == 4
     assert "of closed loops" in ran.text.splitlines()[-1]
     (tmp_path / "other.json").write_text('{"schema": "sealpass.run/1"}')
-    for name, words in (("other.json", "does not follow the schema"), ("none.json", "cannot read none.json")):
+    (tmp_path / "deep.json").write_text(200_000 * "[")
+    wrong = {"other.json": "does not follow the schema", "none.json": "cannot read none.json", "deep.json": "not JSON"}
+    for name, words in wrong.items():
         ran = sealpass(tmp_path, "bench", "merge", "one.json", name)
         assert (ran.status, ran.out) == (2, b"")
         assert words in ran.err

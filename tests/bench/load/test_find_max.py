@@ -3,12 +3,14 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 import pytest
 
+from sealpass.bench.distribution import samples
 from sealpass.bench.load.find_max import FindMax, Outcome, Search
 from sealpass.bench.load.objective import Objective, Response, Trial, parse
 from sealpass.bench.load.processes import Lost, Rate
@@ -123,6 +125,13 @@ def test_errors_are_part_of_the_objective() -> None:
     assert search(device, "p99=20ms,errors=3%", 2.0).max_rate_per_s == pytest.approx(2000, rel=0.07)
 
 
+@pytest.mark.parametrize(("errors", "missed"), [(10, []), (11, ["11 of 1000 failed"]), (25, ["25 of 1000 failed"])])
+def test_a_share_of_errors_is_missed_by_one_more(errors: int, missed: list[str]) -> None:
+    """Of a thousand, 1 % is ten: eleven are too many, and so are twenty-five."""
+    trial = Trial(1000.0, 1.0, [Response(number * MS, MS) for number in range(1000 - errors)], errors, unstarted=0)
+    assert trial.breaches(parse(["p99=20ms", "errors=1%"])) == missed
+
+
 def test_an_objective_that_no_rate_holds_has_none() -> None:
     """A call takes longer than it may at any rate; what was missed is said."""
     found = search(Device(service_s=0.05, servers=2), "p50=20ms", 2.0)
@@ -192,6 +201,16 @@ def test_starts_that_never_came_count_as_waiting() -> None:
     assert trial.lasted(parse(["p50=50ms"]), 10)
 
 
+def test_each_start_that_never_came_waited_since_it_was_due() -> None:
+    """Four starts a second, of which one thread began two: the third was due 375 ms before the end, the last 125."""
+    service, ended = samples([400 * MS, 600 * MS]), samples([400 * MS, 1000 * MS])
+    empty = samples()
+    taken = Taken(0, 1000 * MS, service, ended, samples([0, 150 * MS]), Counter(), empty, 2, is_cut=False, intended=4)
+    waited = Trial.of([taken], 4.0, 1.0).responses[2:]
+    assert sorted(waited) == [(625 * MS, 375 * MS), (875 * MS, 125 * MS)]
+    assert Trial.of([taken], 4.0, 1.0).measured(parse(["p50=1s"])) == {"p50_ns": 375 * MS}
+
+
 @pytest.mark.parametrize(
     ("terms", "expected"),
     [
@@ -207,7 +226,11 @@ def test_terms_are_read_and_shown(terms: Sequence[str], expected: Objective) -> 
 
 
 @pytest.mark.parametrize(
-    "term", ["p99", "p99=20", "p0=1ms", "p100=1ms", "p99=0ms", "errors=1%", "errors=100%", "rate=5", ""]
+    "term",
+    [
+        *("p99", "p99=20", "p0=1ms", "p100=1ms", "p99=0ms", "errors=1%", "errors=100%", "rate=5", ""),
+        *(f"p99={'9' * 400}s", "p99.99999999999999999999=1s", "p٩٩=1s", "p99=٣s", f"p99=1.{'9' * 20}s"),
+    ],
 )
 def test_what_is_no_objective_is_refused(term: str) -> None:
     """A unit that is missing, a percentile that is none, errors alone."""
@@ -235,5 +258,6 @@ def test_a_time_that_is_too_short_for_the_objective_is_refused() -> None:
     """A second of waiting cannot be told from holding in a second."""
     with pytest.raises(ConfigError, match="cannot be seen"):
         Search(parse(["p50=1ms", "p99=1s"]), 9.0)
-    with pytest.raises(ConfigError, match="more than 0"):
-        Search(parse(["p99=1ms"]), 0.0)
+    for hold in (0.0, float("nan"), 1e300):
+        with pytest.raises(ConfigError, match="more than 0 seconds, and at most 604800"):
+            Search(parse(["p99=1ms"]), hold)

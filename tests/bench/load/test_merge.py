@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sealpass.bench import distribution
 from sealpass.bench.load.merge import covered, merge, merge_timings
+from sealpass.cli.root import root
 from sealpass.core.errors import ConfigError
 from tests.bench.load.conftest import Validate
 
@@ -37,6 +39,42 @@ def example(began: str = "2026-11-20T10:00:08.400000Z", only: Sequence[int] = (0
 def first(document: dict[str, Any]) -> dict[str, Any]:
     """The measurement that the examples differ in."""
     return next(one for one in document["measurements"] if one["verified"] >= 13900)
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("duration_s",), 1e308),
+        (("duration_s",), 10**400),
+        (("measurements", 0, "errors"), {"x": -5}),
+        (("measurements", 0, "verified"), 10**30),
+        (("measurements", 0, "load"), {"kind": "closed", "rate_per_s": 5}),
+        (("settings", "rate_per_s"), 0),
+        (("settings", "raw"), 1),
+        (("host", "load_before"), [1.0, 2.0]),
+        (("host", "others_cpu_share"), 1.5),
+        (("measurements", 0, "began"), "2026-13-20T10:00:08.400000Z"),
+        (("measurements", 0, "device"), 7),
+    ],
+)
+def test_what_does_not_follow_the_schema_is_not_merged(
+    where: tuple[str | int, ...], value: object, tmp_path: Path
+) -> None:
+    """Nothing of it gets into a result, and the command says which file it is."""
+    names = [tmp_path / "one.json", tmp_path / "two.json"]
+    documents: list[Any] = [example(), example("2026-11-20T11:00:08.400000Z")]
+    for name, document in zip(names, documents, strict=True):
+        name.write_text(json.dumps(document))
+    arguments = ["bench", "merge", *map(str, names)]
+    assert CliRunner().invoke(root, arguments, prog_name="sealpass").exit_code == 0
+    inner = documents[1]
+    for place in where[:-1]:
+        inner = inner[place]
+    inner[where[-1]] = value
+    names[1].write_text(json.dumps(documents[1]))
+    ran = CliRunner().invoke(root, arguments, prog_name="sealpass", standalone_mode=False)
+    assert isinstance(ran.exception, ConfigError)
+    assert "does not follow the schema sealpass.run/1" in str(ran.exception)
 
 
 @given(SERIES, SERIES, SERIES)

@@ -82,6 +82,15 @@ def test_nothing_is_said_of_a_rate_that_is_kept(document: dict[str, Any]) -> Non
     assert list(rates_not_kept(document)) == []
 
 
+def test_how_many_were_never_started_is_said_of_a_slow_device() -> None:
+    """Seven of a thousand are no overload, and not all were started."""
+    document = loop(1000, 1000)
+    document["measurements"][0]["load"] |= {"started": 993, "unstarted": 7}
+    (text,) = rates_not_kept(document)
+    assert "7 of 1000 were never started, and many answers came after the end" in text
+    assert "all were started" not in text
+
+
 def test_the_rate_of_merged_runs_is_that_of_each() -> None:
     """Two clients that asked for 500 a second each, and did 312 each."""
     document = loop(500, 1000)

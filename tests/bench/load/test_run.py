@@ -2,7 +2,9 @@
 """Whole runs: their document, what is not measured, and interrupts."""
 
 import json
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -82,6 +84,24 @@ def test_a_run_of_errors_has_no_latency(short: Settings, valid: Validate) -> Non
     assert set(one["errors"]) == {"backend-unavailable", "exception ValueError"}
     assert (one["throughput_per_s"], one["service"], one["verified"]) == (0.0, None, 0)
     assert "secret" not in json.dumps(document)
+
+
+@pytest.mark.parametrize("rate", [None, 10.0])
+def test_a_window_in_which_nothing_was_measured_is_no_measurement(
+    rate: float | None, short: Settings, valid: Validate
+) -> None:
+    """Ten microseconds: neither an answer nor an error is there, and that is said."""
+    document = valid(run(replace(short, seconds=0.00001, rate_per_s=rate), source=no_time))
+    (one,) = document["measurements"]
+    assert (document["status"], one["verified"], one["errors"]) == ("incomplete", 0, {})
+    assert "nothing was answered" in one["reason"]
+
+
+@contextmanager
+def no_time(task: Task) -> Iterator[Operation]:
+    """Its threads come after the end of a very short window, however quick they are."""
+    with sources.noop(task) as work:
+        yield replace(work, rearm=lambda _given: time.sleep(0.001))
 
 
 def test_what_cannot_be_measured_says_why(short: Settings, valid: Validate) -> None:

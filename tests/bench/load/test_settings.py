@@ -78,14 +78,25 @@ def test_a_scenario_names_every_setting(tmp_path: Path) -> None:
         ({"seconds": True}, "seconds has a value of the wrong type"),
         ({"seconds": 0}, "more than 0 seconds"),
         ({"seconds": float("nan")}, "more than 0 seconds"),
-        ({"rate_per_s": -1.0}, "more than 0 operations"),
-        ({"repeat": 0}, "at least once"),
+        ({"rate_per_s": -1.0}, "1e-07 to 1e"),
+        ({"repeat": 0}, "from 1 to 1000"),
         ({"profile": "jwe"}, "no profile 'jwe'"),
         ({"warm_up": {"seconds": 1}}, r"\[warm_up\] has min_seconds, max_seconds"),
         ({"warm_up": {"min_seconds": 9, "max_seconds": 1}}, "warm-up takes from"),
         ({"argon2": {"memory_kib": "64"}}, "numbers only"),
         ({"argon2": {"memory_kib": 64.5}}, "whole numbers only"),
         ({"argon2": 3}, r"\[argon2\] has"),
+        ({"argon2": {"memory_kib": 10**400}}, "Argon2id takes"),
+        ({"seconds": 10**400}, "at most 604800"),
+        ({"seconds": 1e300}, "at most 604800"),
+        ({"repeat": 10**30}, "from 1 to 1000"),
+        ({"repeat": 1000, "threads": [1, 2, 3, 4], "sessions": [1, 2, 3]}, "12000 measurements"),
+        ({"rate_per_s": 1e-300}, "from 1e-07 to 1e\\+07"),
+        ({"rate_per_s": 10**400}, "from 1e-07 to 1e\\+07"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 10**400}, "seed"),
+        ({"warm_up": {"max_seconds": 10**400}}, "warm-up takes from"),
+        ({"warm_up": {"max_seconds": 1e300}}, "warm-up takes from"),
     ],
 )
 def test_what_is_no_setting_is_refused(given: dict[str, Any], words: str) -> None:
@@ -97,7 +108,9 @@ def test_what_is_no_setting_is_refused(given: dict[str, Any], words: str) -> Non
 def test_a_scenario_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     """Missing, not text, not TOML."""
     path = tmp_path / "x.toml"
-    for content, words in ((None, "No such file"), (b"\xff", "not UTF-8"), (b"a = ", "not TOML")):
+    long, deep = b"seed = " + 5000 * b"9", b"keys = " + 100_000 * b"["
+    contents = ((None, "No such file"), (b"\xff", "not UTF-8"), (b"a = ", "not TOML"))
+    for content, words in (*contents, (long, "cannot be read: ValueError"), (deep, "cannot be read: RecursionError")):
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(ConfigError, match=words):

@@ -4,6 +4,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -70,9 +71,10 @@ def test_json_tells_where_the_report_is(run: Run, tmp_path: Path) -> None:
         (b"{", "is not JSON"),
         (b"\xff\xfe", "is not JSON"),
         (b"[]", "not a result file of sealpass"),
+        (200_000 * b"[", "is not JSON"),
         (b'{"schema": "<script>/1"}', "not a result file of sealpass"),
         (b'{"schema": "sealpass.run/2"}', r"sealpass\.run/2 is of another version"),
-        (b'{"schema": "sealpass.baseline/1"}', r"no report on sealpass\.baseline/1"),
+        (b'{"schema": "sealpass.baseline/1"}', r"sealpass\.baseline/1 is of no use here"),
         (b'{"schema": "sealpass.run/1"}', r"does not follow the schema sealpass\.run/1"),
         (b'{"schema": "sealpass.gate/1", "verdict": 7}', r"does not follow the schema sealpass\.gate/1"),
     ],
@@ -84,6 +86,38 @@ def test_what_is_no_result_file_is_refused(run: Run, tmp_path: Path, content: by
     with pytest.raises(ConfigError, match=message) as caught:
         run(FILES["run"], wrong)
     assert "wrong.json" in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["html", "markdown", "terminal"])
+@pytest.mark.parametrize(
+    ("name", "where", "value"),
+    [
+        ("run", ("duration_s",), 10**400),
+        ("run", ("duration_s",), 1e308),
+        ("run", ("host", "load_before"), [10**400, 1, 1]),
+        ("run", ("measurements", 0, "verified"), -1),
+        ("run", ("measurements", 0, "elapsed_ns"), 10**400),
+        ("gate", ("load", "before"), [10**400, 1, 1]),
+        ("gate", ("settings", "alarms"), 10**400),
+        ("gate", ("sides", 0, "processes", 0, "log_ratio"), 1e308),
+        ("gate", ("sides", 0, "processes", 0, "log_ratio"), 2**52),
+        ("emulator", ("duration_s",), 10**400),
+    ],
+)
+def test_figures_that_nobody_measured_are_refused(
+    run: Run, tmp_path: Path, form: str, name: str, where: tuple[str | int, ...], value: object
+) -> None:
+    """A file that claims a schema and does not keep to it is named, in every form."""
+    document: Any = result(name)
+    inner = document
+    for place in where[:-1]:
+        inner = inner[place]
+    assert where[-1] in inner
+    inner[where[-1]] = value
+    path = tmp_path / "wrong.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(ConfigError, match=r"wrong\.json does not follow the schema"):
+        run(path, "--format", form)
 
 
 def test_what_can_be_read_is_named(run: Run, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from sealpass.bench.gate import rows
 from sealpass.bench.report import trust
 from sealpass.bench.report.page import Labelled
 from tests.bench.report.results import overloaded, result
@@ -111,13 +112,36 @@ def test_a_gate_tells_its_rule_and_what_it_could_see(looks: int, words: str) -> 
     """Processes and reference of each side, looks, false alarms, and the smallest slowdown it would have caught."""
     document = result("gate")
     document["looks"] = looks
-    document["sides"][1]["set_aside"] = 2
     document["stages"][1] |= {"outcome": "warning", "reasons": ["another CPU"]}
     said = told(document)
     assert words in said
-    assert "2 set aside because the host did not leave them in peace; " in said
+    assert "now: 5 fresh processes; a reference of kind software." in said
     assert f"{document['stages'][1]['title']}: Another CPU." in said
-    assert f"{100 * document['comparisons'][0]['visible']:.3g}%" in said
+    assert [row[2] for row in trust.section(Labelled("", document)).rows] == ["+3.7 %", "+1.07 in 100"]
+
+
+def test_a_gate_that_compared_nothing_has_no_false_alarms() -> None:
+    """It may have written a baseline, or met another machine: the rule was not asked, and nothing was shown."""
+    document = result("gate")
+    document |= {"looks": 0, "comparisons": []}
+    said = told(document)
+    assert "alarm" not in said
+    assert "Nothing was compared: of a slowdown nothing was shown." in said
+
+
+@pytest.mark.parametrize(
+    ("figures", "why"),
+    [({"pairs": 6, "warm": 6}, "operations of a slow device"), ({"warm": 1}, "undisturbed operations")],
+    ids=["slow", "busy"],
+)
+def test_why_processes_were_set_aside_is_what_the_terminal_says(figures: dict[str, int], why: str) -> None:
+    """A slow device is no busy host."""
+    document = result("gate")
+    document["sides"][1]["set_aside"] = 2
+    for one in document["sides"][1]["processes"][:2]:
+        one.update(figures)
+    assert f"now: 5 fresh processes, 2 of them set aside: too few {why}; " in told(document)
+    assert any(line.endswith(f"5 processes, 2 of them set aside: too few {why}") for line in rows.side_lines(document))
 
 
 def test_a_qualification_tells_how_speed_was_measured() -> None:
