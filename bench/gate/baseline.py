@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sealpass import __version__
-from sealpass.bench.gate import shape
+from sealpass.bench import published
 from sealpass.bench.gate.decision import MIN_PROCESSES
 from sealpass.bench.gate.figures import MIN_WARM_LONG, MOST_SECONDS, Figures
 from sealpass.bench.report.files import write_all
@@ -86,7 +86,7 @@ def load(path: Path, hint: str | None = None) -> Baseline:
     except OSError as error:
         raise ConfigError(f"cannot read the baseline {path}: {error.strerror}") from None
     document = _parsed(path, content)
-    fault = shape.fault(document, _SCHEMA_FILE)
+    fault = published.fault(document, _SCHEMA_FILE)
     if fault is not None:
         raise ConfigError(f"{path} is not a {SCHEMA} file: wrong at {fault}", hint=_MAKE_AGAIN)
     processes = [Figures.from_dict(one) for one in document["processes"]]
@@ -112,8 +112,8 @@ def _parsed(path: Path, content: bytes) -> Any:
         hint = "resolve it by taking one side whole: figures of two files do not mix"
         raise ConfigError(f"the baseline {path} holds the marks of a merge conflict", hint=hint)
     try:
-        document = json.loads(content)
-        json.dumps(document, ensure_ascii=False).encode("utf-8")
+        document = published.loads(content)
+        json.dumps(document, ensure_ascii=False, default=str).encode("utf-8")
     except json.JSONDecodeError as error:
         text = error.doc.rstrip()
         if text.startswith("{") and (error.pos >= len(text) or not text.endswith("}")):
@@ -121,7 +121,7 @@ def _parsed(path: Path, content: bytes) -> Any:
         where = f"line {error.lineno}, column {error.colno}"
         raise ConfigError(f"{path} is not JSON ({where}), and so no baseline", hint=_ANOTHER_FILE) from None
     except (ValueError, RecursionError):
-        # Not UTF-8, half a character, a number without end, a thousand lists inside each other.
+        # Not UTF-8, half a character, a thousand lists inside each other.
         raise ConfigError(f"the baseline {path} cannot be read as JSON", hint=_MAKE_AGAIN) from None
     members = document if isinstance(document, dict) else {}
     if members.get("schema") == SCHEMA:

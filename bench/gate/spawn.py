@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sealpass import __version__
-from sealpass.bench.gate import shape
+from sealpass.bench import published
 from sealpass.bench.gate.figures import PROTOCOL, Figures, Recording, figures
 from sealpass.bench.report.outline import printable
 from sealpass.core.errors import (
@@ -145,7 +145,7 @@ def _is_whole(answer: dict[str, Any]) -> bool:
 
 def _required(facts: str) -> set[str]:
     """What facts have to hold, as in the baseline that is made of them; those of another version may hold more."""
-    return set(shape.schema("baseline-1.json")["$defs"][facts]["required"])
+    return set(published.schema("baseline-1.json")["$defs"][facts]["required"])
 
 
 def _error(sent: dict[str, Any]) -> Exception:

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Result files as they are read: of a schema that is known, and kept to."""
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sealpass.bench.gate.shape import fault
+from sealpass.bench import published
 from sealpass.core.errors import ConfigError
 
 _SCHEMA = re.compile(r"(sealpass\.[a-z]{1,30}/)[0-9]{1,9}")
@@ -19,7 +18,7 @@ def read(path: Path, schemas: Sequence[str], *, leniently: bool = False) -> dict
     ``leniently``: members of a later version do no harm.
     """
     try:
-        loaded = json.loads(path.read_bytes())
+        loaded = published.loads(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError):
@@ -27,18 +26,11 @@ def read(path: Path, schemas: Sequence[str], *, leniently: bool = False) -> dict
     schema = loaded.get("schema") if isinstance(loaded, dict) else None
     if not isinstance(loaded, dict) or not isinstance(schema, str) or schema not in schemas:
         raise ConfigError(f"{path}: {_refused(schema, schemas)}", hint=f"give files of {', '.join(schemas)}")
-    place = _fault(loaded, schema, leniently=leniently)
+    name = schema.removeprefix("sealpass.").replace("/", "-")
+    place = published.fault(loaded, f"{name}.json", leniently=leniently)
     if place is not None:
         raise ConfigError(f"{path} does not follow the schema {schema}: wrong at {place}")
     return loaded
-
-
-def _fault(loaded: dict[str, Any], schema: str, *, leniently: bool) -> str | None:
-    name = schema.removeprefix("sealpass.").replace("/", "-")
-    try:
-        return fault(loaded, f"{name}.json", leniently=leniently)
-    except RecursionError:
-        return "a place that is nested too deeply"
 
 
 def _refused(schema: object, schemas: Sequence[str]) -> str:

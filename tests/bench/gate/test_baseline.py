@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from sealpass.bench.gate import baseline, shape
+from sealpass.bench.gate import baseline
 from sealpass.bench.gate.figures import DEVICE_FIRST, Recording, figures
 from sealpass.core.errors import ConfigError
 from tests.bench.gate.conftest import DEVICE, HOST, REFERENCE, a_baseline
@@ -114,7 +114,7 @@ def test_what_is_no_baseline_is_refused(tmp_path: Path, edit: Any) -> None:
         ("<<<<<<< HEAD\n{}\n=======\n", "holds the marks of a merge conflict", "resolve it"),
         ("slack = 1.5\n", "is not JSON (line 1, column 1)", "--baseline names"),
         ("\xff", "cannot be read as JSON", "restore it"),
-        ('{"schema": ' + "9" * 10_000 + "}", "cannot be read as JSON", "restore it"),
+        ('{"schema": ' + "9" * 10_000 + "}", "is JSON of another kind", "--baseline names"),
         ("[" + " " * 1_000_000 + "]", "is larger than any baseline", "--baseline names"),
         ("[]", "is JSON of another kind", "--baseline names"),
         ("null", "is JSON of another kind", "--baseline names"),
@@ -170,22 +170,6 @@ def test_where_a_baseline_is_wrong_is_told(tmp_path: Path) -> None:
     path.write_text(json.dumps(document))
     with pytest.raises(ConfigError, match=r"wrong at processes\[3\]\.slow$"):
         baseline.load(path)
-
-
-def test_the_published_form_has_nothing_that_is_not_checked(baseline_schema: dict[str, Any]) -> None:
-    """A keyword that the check does not know would be kept to by others alone."""
-
-    def keywords(form: Any) -> set[str]:
-        found = set(form)
-        for group in ("properties", "$defs"):
-            for inner in form.get(group, {}).values():
-                found |= keywords(inner)
-        for name in ("items", "additionalProperties"):
-            if isinstance(form.get(name), dict):
-                found |= keywords(form[name])
-        return found
-
-    assert keywords(baseline_schema) <= shape.KEYWORDS
 
 
 def test_a_directory_is_no_baseline(tmp_path: Path) -> None:
