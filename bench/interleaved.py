@@ -83,10 +83,11 @@ def _block(operation: Operation, first: int, count: int, clock: Callable[[], int
 
 def compare(case: Samples, reference: Samples, *, seed: int = 1) -> Ratio:
     """The speed of a case as a part of the reference's, with a 95 % interval over rounds."""
-    return _ratio([r / c for c, r in zip(case.medians(), reference.medians(), strict=True)], seed)
+    return median_of([r / c for c, r in zip(case.medians(), reference.medians(), strict=True)], seed=seed)
 
 
-def _ratio(by_round: Sequence[float], seed: int) -> Ratio:
+def median_of(by_round: Sequence[float], *, seed: int = 1) -> Ratio:
+    """The median of ratios, one a round, with a bootstrapped 95 % interval."""
     draw = random.Random(seed)  # noqa: S311 - resampling, not secrets
     medians = sorted(statistics.median(draw.choices(by_round, k=len(by_round))) for _ in range(_RESAMPLES))
     return Ratio(statistics.median(by_round), *(medians[at] for at in _PERCENT_95))

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is timed, and how it is shown: distinct tokens for one key, and Markdown tables of ratios."""
 
+import gc
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sealpass import SEALPASS, KeyRing, NonceRecord, Purpose, announce, unwrap_password
-from sealpass.bench.interleaved import Operation, Samples, compare
+from sealpass.bench.interleaved import Operation, Samples, compare, median_of
 from sealpass.bench.load.recording import NANOSECONDS
 from sealpass.bench.load.recording import Operation as Load
 from sealpass.bench.load.worker import Part
@@ -86,37 +87,40 @@ def table(title: str, samples: dict[str, Samples], reference: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def throughput(cases: Mapping[str, Operation], *, threads: int, rounds: int, block: int) -> dict[str, list[float]]:
-    """Operations a second in the load engine's closed loop, so many threads at once, case by case in every round."""
+def _rate(case: Operation, first: int, *, threads: int, block: int) -> float:
+    """Operations a second in the load engine's closed loop: a block in each thread, with numbers from ``first`` on."""
+    # A case compares its answer itself, and answers nothing.
+    inputs = [[(one, None) for one in range(at, at + block)] for at in range(first, first + block * threads, block)]
+    part = Part(Load(case, inputs, most=block))
+    gc.collect()  # takes longer than the lead
+    gc.freeze()
+    found = part.measure(time.perf_counter_ns() + _LEAD_NS, _ENDLESS_SECONDS)
+    assert not found.errors, dict(found.errors)
+    return found.started * NANOSECONDS / (found.finished - found.began)
+
+
+def scaling(title: str, cases: Mapping[str, Operation], rounds: int, block: int) -> str:
+    """Markdown: what a second thread gains; each round has all cases with one thread and with two.
+
+    A shared machine takes a core away for seconds, so that gains of one round are compared, and no others.
+    """
     names = list(cases)
-    taken: dict[str, list[float]] = {name: [] for name in names}
-    number = 0
+    rates: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     for turn in range(rounds):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            firsts = range(number, number + block * threads, block)
-            # A case compares its answer itself, and answers nothing.
-            inputs = [[(one, None) for one in range(first, first + block)] for first in firsts]
-            part = Part(Load(cases[name], inputs, most=block))
-            found = part.measure(time.perf_counter_ns() + _LEAD_NS, _ENDLESS_SECONDS)
-            assert not found.errors, dict(found.errors)
-            taken[name].append(found.started * NANOSECONDS / (found.finished - found.began))
-        number += block * threads
-    return taken
-
-
-def scaling(title: str, cases: dict[str, Operation], rounds: int, block: int) -> str:
-    """Markdown: what a second thread gains."""
-    one = throughput(cases, threads=1, rounds=rounds, block=2 * block)
-    two = throughput(cases, threads=2, rounds=rounds, block=block)
+            first = 2 * block * turn
+            one = _rate(cases[name], first, threads=1, block=2 * block)
+            rates[name].append((one, _rate(cases[name], first, threads=2, block=block)))
     lines = [
         f"**{title}**",
         "",
         "| what | 1 thread, 1/s | 2 threads, 1/s | gain | of the first one's gain |",
         "|---|---|---|---|---|",
     ]
-    gains = {name: statistics.median(two[name]) / statistics.median(one[name]) for name in cases}
-    first = next(iter(gains.values()))
-    for name, value in gains.items():
-        figures = (statistics.median(one[name]), statistics.median(two[name]))
-        lines.append(f"| {name} | {figures[0]:.0f} | {figures[1]:.0f} | {value:.2f} | {value / first:.3f} |")
+    gains = {name: [two / one for one, two in rates[name]] for name in names}
+    for name in names:
+        one, two = (statistics.median(column) for column in zip(*rates[name], strict=True))
+        of_first = median_of([gain / first for gain, first in zip(gains[name], gains[names[0]], strict=True)])
+        shown = "1" if name == names[0] else str(of_first)
+        lines.append(f"| {name} | {one:.0f} | {two:.0f} | {statistics.median(gains[name]):.2f} | {shown} |")
     return "\n".join(lines) + "\n"
