@@ -56,9 +56,9 @@ def measure(
 def latency(
     target: Target, slack: float, measurement: Mapping[str, Any], max_error_rate: float = 0.0
 ) -> dict[str, Any]:
-    """Whether 99 of 100 tokens are opened in time at the rate, those that had to wait for their start included.
+    """Whether 99 of 100 tokens that were started are opened in time at the rate, their waiting included.
 
-    Those that were never started are the slowest of all: from one in 100 on, the rate was not carried.
+    Those that were never started before the end are in no percentile: from one in 100 on, the rate was not carried.
     """
     wanted = target.p99_ms * _MILLISECOND
     limit = wanted * slack

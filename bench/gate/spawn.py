@@ -151,11 +151,11 @@ def _required(facts: str) -> set[str]:
 def _error(sent: dict[str, Any]) -> Exception:
     """The error that a process sent, in its class."""
     if sent["code"] == INTERNAL:
-        return FreshProcessError(f"{sent['message']} in a fresh process")
+        return FreshProcessError(f"{printable(sent['message'])} in a fresh process")
     if sent["code"] == BackendUnavailable.code:
-        return BackendUnavailable(sent["message"], retryable=True, hint=sent["hint"])
+        return BackendUnavailable(sent["message"], retryable=True, hint=sent.get("hint"))
     kind = next((kind for kind in _SENT if kind.code == sent["code"]), ConfigError)
-    return kind(sent["message"], hint=sent["hint"])
+    return kind(sent["message"], hint=sent.get("hint"))
 
 
 def _broken(status: int, words: bytes) -> Error:

@@ -31,8 +31,12 @@ def make_directory(directory: Path) -> None:
 
 def make_place(path: Path) -> None:
     """Make the file's directory and see that the file can be written; raises ConfigError, before any long work."""
-    _refuse_other_than_file(path)
-    make_directory(path.parent)
+    try:
+        _refuse_other_than_file(path)
+        target = Path(os.path.realpath(path))
+    except OSError as error:  # a name that is too long, a directory that may not be looked into
+        raise ConfigError(f"cannot write {path}: {error.strerror}", hint=_ELSEWHERE) from None
+    make_directory(target.parent)
 
 
 def _refuse_other_than_file(path: Path) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Result files as they are read: of a schema that is known, and kept to."""
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,10 @@ def read(path: Path, schemas: Sequence[str], *, leniently: bool = False) -> dict
     place = published.fault(loaded, f"{name}.json", leniently=leniently)
     if place is not None:
         raise ConfigError(f"{path} does not follow the schema {schema}: wrong at {place}")
+    try:
+        json.dumps(loaded)  # where the schema leaves a member open
+    except TypeError:
+        raise ConfigError(f"{path} holds a number beyond all measure") from None
     return loaded
 
 

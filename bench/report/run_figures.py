@@ -112,6 +112,7 @@ def over_time(group: Sequence[Measured], identity: Callable[[], str]) -> Iterato
 
 def _rate(identity: str, title: str, batch: Sequence[Measured], legend: Sequence[tuple[int, str]]) -> Figure:
     traces = [Trace(color, thinned(_rates(each), min)) for color, each in enumerate(batch)]
+    traces = [trace for trace in traces if trace.points] or [Trace(0, [(0.0, 0.0)])]
     text = "Right answers a second, interval by interval." + _thinning(batch, "slowest")
     return Figure(
         title,

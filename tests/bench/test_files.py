@@ -94,3 +94,15 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path, kind: str) -> None:
         files.write_all({tmp_path / "first": "", path: "text"})
     assert list(tmp_path.iterdir()) == [path]
     assert (path.lstat().st_ino, path.lstat().st_mode) == (before.st_ino, before.st_mode)
+
+
+def test_a_place_that_cannot_be_is_refused_before_any_work(tmp_path: Path) -> None:
+    """A name that is too long, and what is no file; a link into nowhere gets its directory."""
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("a" * 300, "pipe"):
+        with pytest.raises(ConfigError, match=name):
+            files.make_place(tmp_path / name)
+    (tmp_path / "link").symlink_to(tmp_path / "none" / "file")
+    files.make_place(tmp_path / "link")
+    files.write_all({tmp_path / "link": "text"})
+    assert (tmp_path / "none" / "file").read_text(encoding="utf-8") == "text"

@@ -8,6 +8,7 @@ import pytest
 
 from sealpass.__main__ import main
 from sealpass.bench.gate import compare, gate
+from sealpass.bench.load import run as load_run
 from sealpass.cli.options import check_apart
 from sealpass.core.errors import ConfigError
 
@@ -87,3 +88,15 @@ def test_qualify_takes_no_dash_for_a_file(capfd: pytest.CaptureFixture[str], tmp
     assert main(["qualify", "software:path=none.pem", option, "-"]) == 2
     assert "it takes a path, and no '-'" in capfd.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["run", "merge"])
+def test_a_result_that_cannot_be_written_is_told_before_any_work(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """And not after hours of measuring."""
+    os.mkfifo("pipe")
+    monkeypatch.setattr(load_run, "run", lambda *_asked, **_how: pytest.fail("it was measured"))
+    arguments = {"run": [KEY], "merge": ["a.json", "b.json"]}[command]
+    assert main(["bench", command, *arguments, "--out", "pipe"]) == 2
+    assert "pipe is there, and is no file" in capfd.readouterr().err

@@ -36,6 +36,8 @@ def merge(*, results: tuple[str, ...], out: str | None, as_json: bool) -> None:
     where they followed one another.
     """
     check_apart([("--out", out if out != STDOUT else None)], [("a result", result) for result in results])
+    if out is not None and out != STDOUT:
+        files.make_place(Path(out))
     documents = [read(Path(result), [SCHEMA]) for result in results]
     try:
         document = merge_documents(documents)

@@ -171,7 +171,7 @@ def run(  # noqa: PLR0913 - click passes every option by name
     settings = replace(base, **{name: value for name, value in given.items() if value not in (None, ())})
     if out is not None and out != STDOUT:
         check_apart([("--out", out)], _inputs(settings, scenario, inquiry))
-        files.make_directory(Path(out).parent)
+        files.make_place(Path(out))
     with _progress(as_json=as_json) as progress:
         document = inquiry.run(settings, progress)
     if out is not None and out != STDOUT:
@@ -203,11 +203,12 @@ def _inputs(settings: Settings, scenario: str | None, inquiry: Inquiry) -> Itera
 
 
 def _write(document: dict[str, Any], out: Path) -> None:
-    """The file is whole, or not there; an interrupt is raised when it is written."""
-    _, was_interrupted = outlast(
-        lambda: files.write_all({out: json.dumps(document, indent=2) + "\n"}),
-        is_second=document["status"] == "interrupted",
-    )
+    """The file is whole, or not there; an interrupt is raised when it is written, a second one at once."""
+    texts = {out: json.dumps(document, indent=2) + "\n"}
+    if document["status"] == "interrupted":
+        files.write_all(texts)  # here, because what a second interrupt leaves of it has to be removed
+        return
+    _, was_interrupted = outlast(lambda: files.write_all(texts), is_second=False)
     if was_interrupted:
         raise KeyboardInterrupt
 

@@ -74,7 +74,7 @@ def test_a_missing_baseline_says_how_to_make_one(tmp_path: Path) -> None:
             log_ratio=0.0, device_median_ns=10**9, reference_median_ns=10**9
         ),
         lambda document: document["processes"][0].update(excess=1e15),
-        lambda document: document["processes"][0].update(excess=19.1),
+        lambda document: document["processes"][0].update(excess=1000.1),
         lambda document: document["processes"][0].update(warm=700),
         lambda document: document["processes"][0].update(slow=501),
         lambda document: document["processes"][0].update(witnessed=601),

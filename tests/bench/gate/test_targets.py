@@ -78,8 +78,8 @@ LEAST = "[pkcs11]\nlogins-per-second = 1\np99-ms = 1\n"
         (f"slack = {'[' * 50_000}", "cannot be read as TOML"),
         (f"{LEAST}# {'x' * 100_000}", "larger than any targets file"),
         (f"{LEAST}threads = 100_000_000", r"\[pkcs11\] threads is a number from 1 to 1024"),
-        (f"{LEAST}seconds = 1e308", r"\[pkcs11\] seconds is a number from 0.1 to 600"),
-        (f"{LEAST}seconds = 1e-9", r"\[pkcs11\] seconds is a number from 0.1 to 600"),
+        (f"{LEAST}seconds = 1e308", r"\[pkcs11\] seconds is a number from 0.1 to 604800"),
+        (f"{LEAST}seconds = 1e-9", r"\[pkcs11\] seconds is a number from 0.1 to 604800"),
         (f"{LEAST}minimum-per-second = inf", r"\[pkcs11\] minimum-per-second is a number from 0.001 to 1000000"),
         ("[pkcs11]\nlogins-per-second = 1e300\np99-ms = 1", "logins-per-second is a number from 0.001 to 100000"),
         ("[pkcs11]\nlogins-per-second = 1e-300\np99-ms = 1", "logins-per-second is a number from 0.001 to 100000"),
@@ -99,7 +99,7 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path: Path, text: str, named: str)
 
 def test_no_target_asks_for_what_the_load_engine_refuses(tmp_path: Path) -> None:
     """After the whole gate; the most that a file may say is taken."""
-    most = load(tmp_path, f"slack = 100\n{LEAST}threads = {MAX_THREADS}\nseconds = 600").of("pkcs11")
+    most = load(tmp_path, f"slack = 100\n{LEAST}threads = {MAX_THREADS}\nseconds = 604800").of("pkcs11")
     Settings(threads=(most.threads,), seconds=most.seconds, rate_per_s=most.logins_per_s)
     with pytest.raises(ConfigError):
         load(tmp_path, f"{LEAST}threads = {MAX_THREADS + 1}")

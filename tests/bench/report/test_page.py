@@ -243,3 +243,12 @@ def test_a_long_run_is_a_small_file() -> None:
 if __name__ == "__main__":
     for page_name, parts in PAGES.items():
         (RECORDED / f"{page_name}.html").write_text(without_plots(made(parts)), encoding="utf-8")
+
+
+def test_a_window_without_an_interval_has_a_page() -> None:
+    """So short that nothing was answered in it: alone, and beside one that has intervals."""
+    short = result("run")
+    for one in short["measurements"]:
+        one["series"] = one["series"] and [step | {"at_s": 0.0} for step in one["series"][:1]]
+    for documents in ([short], [result("run"), short]):
+        parse(html_page.render(documents))

@@ -114,3 +114,11 @@ def test_what_is_nested_without_an_end_is_refused(tmp_path: Path) -> None:
     path.write_text('{"schema": "sealpass.run/1", "deep": ' + 200_000 * "[")
     with pytest.raises(ConfigError, match="is not JSON"):
         read(path, SCHEMAS, leniently=True)
+
+
+def test_a_number_beyond_all_measure_is_refused_where_a_schema_leaves_it_open(tmp_path: Path) -> None:
+    """What is read can be written again."""
+    path = tmp_path / "large.json"
+    path.write_text(json.dumps(load(EVERY[0]) | {"later": 2**70}))
+    with pytest.raises(ConfigError, match="beyond all measure"):
+        read(path, SCHEMAS, leniently=True)
