@@ -30,6 +30,7 @@ def measure(
 ) -> list[dict[str, Any]]:
     """Measure what the targets ask of this key; raises ConfigError where they have nothing for its backend.
 
+    An interrupt is raised, whatever was measured by then.
     Up to ``max_error_rate`` of the operations may fail; a wrong plaintext never may.
     """
     target = targets.of(KeyUri.parse(uri).scheme)
@@ -44,7 +45,10 @@ def measure(
             warm_up_max_s=2.0,
             allow_sha1=device["alg"] == "RSA-OAEP",
         )
-        found: Mapping[str, Any] = measured_by(settings)["measurements"][0]
+        document = measured_by(settings)
+        if document["status"] == "interrupted":
+            raise KeyboardInterrupt  # the load engine keeps what it has; half a measurement is no verdict
+        found: Mapping[str, Any] = document["measurements"][0]
         return found
 
     found = [latency(target, targets.slack, measurement(target.logins_per_s), max_error_rate)]

@@ -98,6 +98,11 @@ def reference_operation(
         opened = open_key(KeyUri.parse(reference), force_login=force_login)
     with opened:
         key = as_unwrapper(opened)
+        if key.key_id == device["key_id"]:
+            raise ConfigError(
+                "the reference is the key itself: whatever became of it, the ratio would be 1",
+                hint="a reference is a second key of the same size on the same device, made once and never changed",
+            )
         if key.public_jwk.bits != bits:
             raise ConfigError(
                 f"the reference key has {key.public_jwk.bits} bits, and the key has {bits}",

@@ -135,7 +135,7 @@ def headline(document: Document) -> str:
     verdict = document["verdict"]
     reasons = verdict["reasons"]
     word = NOT_COMPARED if is_not_compared(document) else verdict["verdict"].upper()
-    return word + (f": {reasons[0]}" if reasons else "")
+    return word + (f": {reasons[0].removeprefix(f'{word.lower()}: ')}" if reasons else "")
 
 
 def is_not_compared(document: Document) -> bool:

@@ -45,7 +45,7 @@ def rates_not_kept(document: Mapping[str, Any]) -> Iterator[str]:
                 "It held the objective, but the queue was growing: hold it for longer (--hold)"
                 if is_searched
                 else "The key does not keep this rate with so many threads: "
-                "more --threads may help, and --find-max finds the rate that it keeps"
+                "--find-max finds the rate that it keeps; more --threads help only where the device has room for them"
             )
             yield (
                 f"{figures}; {each.unstarted} of {one['load']['intended']} operations were due and never started, "

@@ -142,14 +142,14 @@ def read_scenario(path: Path) -> Settings:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigError(f"cannot read the scenario: {reason}") from None
+        raise ConfigError(f"cannot read the scenario {path}: {reason}") from None
     try:
         return parse_scenario(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"the scenario is not TOML: {error}") from None
+        raise ConfigError(f"the scenario {path} is not TOML: {error}") from None
     except (ValueError, RecursionError, OverflowError) as error:
         # A number of thousands of digits, lists in lists in lists: TOML, and no scenario.
-        raise ConfigError(f"the scenario cannot be read: {type(error).__name__}") from None
+        raise ConfigError(f"the scenario {path} cannot be read: {type(error).__name__}") from None
 
 
 def parse_scenario(given: Mapping[str, Any]) -> Settings:

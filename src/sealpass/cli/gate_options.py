@@ -48,7 +48,7 @@ def _share(_context: click.Context, _parameter: click.Parameter, value: str | No
         return None
     number = _number(value)
     if number is None or not 0 < number <= _MAX_NOISE_FLOOR:
-        raise click.BadParameter(f"it is a share like 2.5%, at most {100 * _MAX_NOISE_FLOOR:g}%")
+        raise click.BadParameter(f"it is a share like 2.5%, above 0 and at most {100 * _MAX_NOISE_FLOOR:g}%")
     return number
 
 

@@ -75,7 +75,7 @@ def inquiry_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="TERM",
             multiple=True,
             callback=not_empty,
-            help="A term of the objective: p99=20ms, max=1s, errors=0.1%; may be repeated.  [default: errors=0]",
+            help="A term of the objective: p99=20ms, max=1s, errors=0.1%; may be repeated. No errors=…: none may fail.",
         ),
         click.option("--hold", type=float, metavar="SECONDS", help="How long a rate has to hold.  [default: 30]"),
         click.option(

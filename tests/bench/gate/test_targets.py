@@ -234,7 +234,7 @@ def test_errors_up_to_a_rate_are_borne_and_told(errors: dict[str, int], rate: fl
     """As in the measurement before: of both objectives; a wrong answer never is."""
 
     def run(_settings: Settings) -> dict[str, Any]:
-        return {"measurements": [measurement(errors=errors)]}
+        return {"status": "complete", "measurements": [measurement(errors=errors)]}
 
     wanted = Targets(1.5, {"pkcs11": TARGET})
     found = objectives.measure("pkcs11:token=x;object=y", wanted, DEVICE, rate, measured_by=run)
@@ -243,13 +243,28 @@ def test_errors_up_to_a_rate_are_borne_and_told(errors: dict[str, int], rate: fl
     assert all(f"{errors[code]} x {code}" in one["reason"] for one in found)
 
 
+@pytest.mark.parametrize("interrupted", [0, 1])
+def test_half_a_measurement_is_no_verdict(interrupted: int) -> None:
+    """The engine keeps what it has when it is interrupted; a gate, or a new baseline, may not rest on that."""
+    asked: list[Settings] = []
+
+    def run(settings: Settings) -> dict[str, Any]:
+        asked.append(settings)
+        status = "interrupted" if len(asked) == interrupted + 1 else "complete"
+        return {"status": status, "measurements": [measurement()]}
+
+    with pytest.raises(KeyboardInterrupt):
+        objectives.measure("pkcs11:token=x;object=y", Targets(1.5, {"pkcs11": TARGET}), DEVICE, measured_by=run)
+    assert len(asked) == interrupted + 1
+
+
 def test_what_is_asked_of_the_load_engine() -> None:
     """Both objectives: an open loop at the rate, and a closed one; SHA-1 only where the key can do nothing else."""
     asked: list[Settings] = []
 
     def run(settings: Settings) -> dict[str, Any]:
         asked.append(settings)
-        return {"measurements": [measurement()]}
+        return {"status": "complete", "measurements": [measurement()]}
 
     found = objectives.measure("pkcs11:token=x;object=y", Targets(1.5, {"pkcs11": TARGET}), DEVICE, measured_by=run)
     assert [settings.rate_per_s for settings in asked] == [100.0, None]

@@ -3,6 +3,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from sealpass.core.errors import (
     TokenRejected,
 )
 from sealpass.core.protocols import Unwrapper
+from sealpass.core.uri import KeyUri
 from tests.support.soft_tokens import SoftToken
 
 SHORT = {"seconds": 0.02, "warm": 1, "most_seconds": 0.5}
@@ -245,6 +247,15 @@ def test_a_reference_on_the_same_device_is_a_key_of_the_same_size(softhsm2: Soft
         assert reference.facts["kind"] == "device"
     with pytest.raises(ConfigError, match="has 2048 bits"), reference_operation(uri, facts | {"bits": 4096}):
         pass
+
+
+def test_a_key_is_no_reference_of_its_own(software_uri: str, tmp_path: Path) -> None:
+    """Under whatever name: what slows it slows both, and nothing would ever be seen."""
+    copy = tmp_path / "copy.pem"
+    copy.write_bytes(Path(KeyUri.parse(software_uri).text("path") or "").read_bytes())
+    for reference in (software_uri, f"software:path={copy}"):
+        with pytest.raises(ConfigError, match="the reference is the key itself"):
+            worker.answer({"uri": software_uri, "reference": reference, "force_login": False, **SHORT})
 
 
 @pytest.mark.parametrize("bits", [2048, 3072, 4096])

@@ -86,7 +86,7 @@ def test_an_open_loop_on_standard_output(tmp_path: Path, software_uri: str, vali
         (["software:path=none.pem", "--argon2", "1,2"], "KIB,PASSES,LANES"),
         (["software:path=none.pem", "--allow-errors", "few"], "no share of errors"),
         (["software:path=none.pem", "--allow-errors", "100%"], "errors cannot exceed"),
-        (["software:path=none.pem", "--scenario", "none.toml"], "cannot read the scenario"),
+        (["software:path=none.pem", "--scenario", "none.toml"], "cannot read the scenario none.toml"),
         (["software:path=none.pem", "--out", "dir/"], "is a directory"),
         (["pkcs11:token=x?pin-value=1"], "pin-value is refused"),
         (["software:path=none.pem", "--operation", "unwrap", "--payload", "64,65"], "next to it: 64 and 128"),
