@@ -63,9 +63,7 @@ def parse(terms: Sequence[str]) -> Objective:
             percent = 100.0 if found[1] == "max" else float(found[1][1:])
             limit = round(float(found[2]) * _UNITS[found[3]])
             if percent == 0 or limit == 0 or percent in times:
-                raise ConfigError(
-                    f"no objective (no unit?), or one that is there twice: '{term}'", hint=_HINT
-                )
+                raise ConfigError(f"no objective (no unit?), or one that is there twice: '{term}'", hint=_HINT)
             times[percent] = limit
         elif term.startswith(_ERRORS) and share is None:
             share = error_share(term.removeprefix(_ERRORS))
