@@ -31,6 +31,7 @@ SOFTWARE = "software"
 _INPUTS = 32
 """Distinct tokens, used in turn."""
 _ALGS = ("RSA-OAEP-256", "RSA-OAEP")
+_A_REFERENCE = "a second key of the same size on the same device, made once and never changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def reference_operation(
     if reference is None:
         raise ConfigError(
             "the key is in a device of its own, which software is no measure of",
-            hint="give --reference URI: a second key of the same size on the same device, made once and never changed;"
+            hint=f"give --reference URI: {_A_REFERENCE};"
             " or compare two versions in one job, with 'sealpass bench compare'",
         )
     if reference == SOFTWARE:
@@ -101,12 +102,12 @@ def reference_operation(
         if key.key_id == device["key_id"]:
             raise ConfigError(
                 "the reference is the key itself: whatever became of it, the ratio would be 1",
-                hint="a reference is a second key of the same size on the same device, made once and never changed",
+                hint=f"a reference is {_A_REFERENCE}",
             )
         if key.public_jwk.bits != bits:
             raise ConfigError(
                 f"the reference key has {key.public_jwk.bits} bits, and the key has {bits}",
-                hint="a reference is a second key of the same size on the same device, made once and never changed",
+                hint=f"a reference is {_A_REFERENCE}",
             )
         facts = {"kind": "device", "uri": key.uri.shown(), "key_id": key.key_id, "bits": bits}
         yield Described(_unwrapping(key, alg), facts)
